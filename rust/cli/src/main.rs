@@ -1,0 +1,3 @@
+//! The command line `maquette`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Latent diffusion networks and the view sources built on them.

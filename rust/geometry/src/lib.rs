@@ -1,0 +1,1 @@
+//! Signed distance grids, FlexiCubes, losses, remeshing, simplification and mesh health.

@@ -1,0 +1,1 @@
+//! From a request to a result: stage order, cache, report. The one public Rust API.

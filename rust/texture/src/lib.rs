@@ -1,0 +1,1 @@
+//! Texture space, visibility, fitting, filling, unwrapping and baking.
