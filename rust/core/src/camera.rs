@@ -34,7 +34,13 @@ impl Camera {
     /// A square camera on a sphere around the origin, looking at it with +Y up.
     ///
     /// Azimuth 0 is in front (+Z) and grows towards +X; elevation is positive above.
-    pub fn orbit(azimuth_degrees: f32, elevation_degrees: f32, distance: f32, fov_y_degrees: f32, size_px: usize) -> Self {
+    pub fn orbit(
+        azimuth_degrees: f32,
+        elevation_degrees: f32,
+        distance: f32,
+        fov_y_degrees: f32,
+        size_px: usize,
+    ) -> Self {
         let (azimuth, elevation) = (f64::from(azimuth_degrees).to_radians(), f64::from(elevation_degrees).to_radians());
         let back = Vector3::new(elevation.cos() * azimuth.sin(), elevation.sin(), elevation.cos() * azimuth.cos());
         let right = Vector3::new(azimuth.cos(), 0.0, -azimuth.sin());
@@ -130,20 +136,15 @@ impl Camera {
     pub fn project(&self, point_in_world: [f32; 3]) -> ([f32; 2], f32) {
         let [x, y, z] = self.to_camera(point_in_world);
         let depth = -z;
-        let pixel = [
-            self.center_px[0] + self.focal_px[0] * x / depth,
-            self.center_px[1] - self.focal_px[1] * y / depth,
-        ];
+        let pixel =
+            [self.center_px[0] + self.focal_px[0] * x / depth, self.center_px[1] - self.focal_px[1] * y / depth];
         (pixel, depth)
     }
 
     /// World point at `depth` along the optical axis behind pixel position `(x, y)`.
     pub fn unproject(&self, x: f32, y: f32, depth: f32) -> [f32; 3] {
-        let direction = Vector3::new(
-            (x - self.center_px[0]) / self.focal_px[0],
-            -(y - self.center_px[1]) / self.focal_px[1],
-            -1.0,
-        );
+        let direction =
+            Vector3::new((x - self.center_px[0]) / self.focal_px[0], -(y - self.center_px[1]) / self.focal_px[1], -1.0);
         let p = self.position + self.world_from_camera * (direction * depth);
         [p.x, p.y, p.z]
     }

@@ -66,9 +66,7 @@ impl Image {
         let data = self
             .rgba
             .iter()
-            .map(|&[r, g, b, a]| {
-                [table[r as usize], table[g as usize], table[b as usize], f32::from(a) / 255.0]
-            })
+            .map(|&[r, g, b, a]| [table[r as usize], table[g as usize], table[b as usize], f32::from(a) / 255.0])
             .collect();
         Plane { width: self.width as usize, height: self.height as usize, data }
     }
@@ -97,10 +95,7 @@ pub fn check_size(width: u32, height: u32) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::invalid(format!("image is empty ({width}x{height} pixels); give a picture with pixels")));
     }
-    if width > Image::MAX_SIDE
-        || height > Image::MAX_SIDE
-        || u64::from(width) * u64::from(height) > Image::MAX_PIXELS
-    {
+    if width > Image::MAX_SIDE || height > Image::MAX_SIDE || u64::from(width) * u64::from(height) > Image::MAX_PIXELS {
         return Err(Error::invalid(format!(
             "image of {width}x{height} pixels is too large; the limit is {} pixels a side and {} million in all: scale it down",
             Image::MAX_SIDE,
@@ -154,6 +149,7 @@ impl<const C: usize> Plane<C> {
 
     /// Area average over `width` x `height` boxes (exact box filter, also for fractional ratios; enlarges by
     /// box replication).
+    #[must_use]
     pub fn resized(&self, width: usize, height: usize) -> Self {
         if (width, height) == (self.width, self.height) {
             return self.clone();

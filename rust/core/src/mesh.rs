@@ -77,10 +77,7 @@ impl Mesh {
     pub fn bounds(&self) -> Option<([f32; 3], [f32; 3])> {
         let first = *self.positions.first()?;
         Some(self.positions.iter().fold((first, first), |(low, high), p| {
-            (
-                std::array::from_fn(|k| low[k].min(p[k])),
-                std::array::from_fn(|k| high[k].max(p[k])),
-            )
+            (std::array::from_fn(|k| low[k].min(p[k])), std::array::from_fn(|k| high[k].max(p[k])))
         }))
     }
 
@@ -110,6 +107,36 @@ impl Mesh {
     }
 }
 
+impl Mesh {
+    /// The same surface with vertices at bitwise equal positions made one, and for each old vertex its new index.
+    ///
+    /// Files repeat vertices along texture seams; geometry wants them joined. Normals are dropped.
+    pub fn welded(&self) -> (Self, Vec<u32>) {
+        let mut order: Vec<u32> = (0..self.positions.len() as u32).collect();
+        // Adding zero makes -0 and 0 one position.
+        let key = |index: u32| self.positions[index as usize].map(|x| (x + 0.0).to_bits());
+        order.sort_by_key(|&index| (key(index), index));
+        let mut first = vec![0u32; self.positions.len()];
+        for (slot, &index) in order.iter().enumerate() {
+            let joins = slot > 0 && key(order[slot - 1]) == key(index);
+            first[index as usize] = if joins { first[order[slot - 1] as usize] } else { index };
+        }
+        let mut map = vec![0u32; self.positions.len()];
+        let mut positions = Vec::new();
+        for (index, &target) in first.iter().enumerate() {
+            // The first of each group comes before its others.
+            map[index] = if target as usize == index {
+                positions.push(self.positions[index]);
+                positions.len() as u32 - 1
+            } else {
+                map[target as usize]
+            };
+        }
+        let triangles = self.triangles.iter().map(|t| t.map(|index| map[index as usize])).collect();
+        (Self { positions, triangles, normals: None, corner_uvs: self.corner_uvs.clone() }, map)
+    }
+}
+
 /// A mesh with its textures, ready for a file or a scene.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asset {
@@ -123,6 +150,9 @@ pub struct Asset {
     pub name: String,
     /// Recipe, hashes and version, kept in files as glTF `extras`.
     pub provenance: Option<serde_json::Value>,
+    /// `v` of every corner as a glTF file had it (origin top-left). Turning it round twice is not exact in floats, and a
+    /// retexture promises to keep texture coordinates bit for bit.
+    pub gltf_corner_v: Option<Vec<[f32; 3]>>,
 }
 
 #[cfg(test)]
@@ -138,6 +168,16 @@ mod tests {
         let mut mesh = Mesh::new(vec![[0.0; 3]; 3], vec![[0, 1, 2]]).unwrap();
         mesh.corner_uvs = Some(vec![]);
         assert!(mesh.validate().is_err());
+    }
+
+    #[test]
+    fn welding_joins_seams_and_keeps_order() {
+        let positions = vec![[0.0; 3], [1.0, 0.0, 0.0], [-0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]];
+        let mesh = Mesh::new(positions, vec![[0, 1, 3], [2, 3, 4]]).unwrap();
+        let (welded, map) = mesh.welded();
+        assert_eq!(map, [0, 1, 0, 2, 1]);
+        assert_eq!(welded.positions, [[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]);
+        assert_eq!(welded.triangles, [[0, 1, 2], [0, 2, 1]]);
     }
 
     #[test]

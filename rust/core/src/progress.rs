@@ -104,8 +104,7 @@ impl std::fmt::Debug for Progress {
 impl Progress {
     /// Progress that nobody watches.
     pub fn new() -> Self {
-        let snapshot =
-            Snapshot { stage: Stage::Queued, step: 0, step_count: 0, fraction: 0.0, preview_revision: 0 };
+        let snapshot = Snapshot { stage: Stage::Queued, step: 0, step_count: 0, fraction: 0.0, preview_revision: 0 };
         let state = State { snapshot, span: (0.0, 0.0), preview: None, warnings: Vec::new() };
         Self { cancelled: Arc::default(), state: Arc::new(Mutex::new(state)), observer: None }
     }
