@@ -1,5 +1,6 @@
 //! Pinhole cameras in the canonical frame, and the six-view rig.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use nalgebra::{Matrix3, Matrix4, Point3, Rotation3, Vector3};
 
 use crate::{Error, Result};
@@ -14,7 +15,7 @@ pub const SIX_VIEW_ANGLES: [(f32, f32); 6] =
 
 /// A pinhole camera. OpenGL axes: x right, y up, looking along -z. Pixel `(row, column)` has its centre at
 /// `(column + 0.5, row + 0.5)`, row 0 on top.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
 pub struct Camera {
     /// Image size in pixels.
     pub width: usize,
@@ -25,8 +26,10 @@ pub struct Camera {
     /// Principal point in pixels.
     pub center_px: [f32; 2],
     /// Rotation from camera to world axes.
+    #[borsh(serialize_with = "serialize_rotation", deserialize_with = "deserialize_rotation")]
     pub world_from_camera: Rotation3<f32>,
     /// Camera centre in world space.
+    #[borsh(serialize_with = "serialize_point", deserialize_with = "deserialize_point")]
     pub position: Point3<f32>,
 }
 
@@ -183,6 +186,23 @@ impl Camera {
     }
 }
 
+fn serialize_rotation<W: borsh::io::Write>(rotation: &Rotation3<f32>, writer: &mut W) -> borsh::io::Result<()> {
+    <[[f32; 3]; 3]>::from(*rotation.matrix()).serialize(writer)
+}
+
+fn deserialize_rotation<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Rotation3<f32>> {
+    let columns = <[[f32; 3]; 3]>::deserialize_reader(reader)?;
+    Ok(Rotation3::from_matrix_unchecked(Matrix3::from(columns)))
+}
+
+fn serialize_point<W: borsh::io::Write>(point: &Point3<f32>, writer: &mut W) -> borsh::io::Result<()> {
+    [point.x, point.y, point.z].serialize(writer)
+}
+
+fn deserialize_point<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Point3<f32>> {
+    Ok(Point3::from(<[f32; 3]>::deserialize_reader(reader)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,6 +234,12 @@ mod tests {
             let ([mx, my], _) = mirrored.project([-point[0], point[1], point[2]]);
             assert!((mx - (64.0 - x)).abs() < 1e-3 && (my - y).abs() < 1e-3);
         }
+    }
+
+    #[test]
+    fn stored_cameras_come_back() {
+        let camera = Camera::six_views(64)[3].clone();
+        assert_eq!(borsh::from_slice::<Camera>(&borsh::to_vec(&camera).unwrap()).unwrap(), camera);
     }
 
     #[test]

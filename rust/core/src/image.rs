@@ -1,9 +1,11 @@
 //! Pixel buffers: [`Image`] at the edges of the system, [`Plane`] inside.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::{Error, Result, color};
 
 /// 8-bit sRGB picture with straight alpha, row 0 on top.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Image {
     width: u32,
     height: u32,
@@ -106,7 +108,7 @@ pub fn check_size(width: u32, height: u32) -> Result<()> {
 }
 
 /// Float pixels with `C` channels, row 0 on top: linear colour, unit normals, masks, depth.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
 pub struct Plane<const C: usize> {
     /// Width in pixels.
     pub width: usize,

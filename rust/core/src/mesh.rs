@@ -1,9 +1,11 @@
 //! Triangle meshes as they cross the library's edges.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::{Error, Image, Result};
 
 /// An indexed triangle mesh, counter-clockwise seen from outside.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub struct Mesh {
     /// Vertex positions, metres, +Y up.
     pub positions: Vec<[f32; 3]>,

@@ -23,12 +23,32 @@ pub enum Preset {
     Fine,
 }
 
+/// What a job does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Texture when a mesh and views are given, refine when a mesh and a picture are, reconstruct from views alone,
+    /// generate from a picture alone.
+    #[default]
+    Auto,
+    /// A new mesh from one picture.
+    Generate,
+    /// A new mesh from the given views.
+    Reconstruct,
+    /// New texture for the given mesh, which keeps its vertices and texture coordinates.
+    Texture,
+    /// New geometry and texture, starting from the given mesh.
+    Refine,
+}
+
 /// Every setting of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
     /// Named defaults that the other settings are laid over.
     pub preset: Preset,
+    /// What to do with the given picture, views and mesh.
+    pub task: Task,
     /// Seed of everything random; the same seed gives the same result on one device.
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     pub seed: u64,

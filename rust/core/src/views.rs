@@ -1,9 +1,11 @@
 //! Posed pictures of one object: what every view source gives and reconstruction and texturing take.
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::{Camera, Error, Plane, Result};
 
 /// One posed picture.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]
 pub struct View {
     /// Where it was taken from; its size is that of all planes here.
     pub camera: Camera,
@@ -77,7 +79,7 @@ impl View {
 }
 
 /// The views of one job.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Views {
     /// Posed pictures, usually six.
     pub views: Vec<View>,

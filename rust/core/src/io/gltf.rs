@@ -291,7 +291,7 @@ pub fn read_gltf(path: &Path) -> Result<Asset> {
             let uvs: Option<Vec<[f32; 2]>> = reader.read_tex_coords(set).map(|uvs| uvs.into_f32().collect());
             match uvs {
                 Some(uvs) if uvs.len() == count as usize => {
-                    corner_uvs.extend(triangles.iter().map(|t| t.map(|index| uvs[index as usize])))
+                    corner_uvs.extend(triangles.iter().map(|t| t.map(|index| uvs[index as usize])));
                 }
                 _ => all_uvs = false,
             }

@@ -1,0 +1,21 @@
+/// What can go wrong with a job.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// From images, meshes, views, recipes and files; also cancellation.
+    #[error(transparent)]
+    Core(#[from] maquette_core::Error),
+    /// The request does not hold what its task needs.
+    #[error("{0}")]
+    Request(String),
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// True when the job ended because somebody cancelled it.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Core(maquette_core::Error::Cancelled))
+    }
+}
