@@ -1,7 +1,22 @@
 //! Differentiable rasteriser for triangle meshes.
+//!
+//! [`rasterize`] decides which triangle each pixel centre sees; [`interpolate`] reads vertex attributes there. One
+//! algorithm, one file, the backward pass beside the forward one.
+//!
+//! Everything is deterministic: the result depends neither on the number of threads nor on their timing.
+
+mod faces;
+mod interpolate;
+mod projection;
+mod rasterize;
+
+pub use faces::{coverage, face_normals, look_up_faces};
+pub use interpolate::{interpolate, interpolate_corners};
+pub use projection::NEAR_DEPTH;
+pub use rasterize::{rasterize, rasterize_views};
 
 /// What one camera sees: for every pixel centre the nearest triangle, if any.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GBuffer {
     /// Width in pixels.
     pub width: usize,
@@ -18,4 +33,13 @@ pub struct GBuffer {
 impl GBuffer {
     /// Marks a pixel that no triangle covers.
     pub const EMPTY: u32 = u32::MAX;
+
+    /// Weights of the three vertices at pixel `index`; zero where empty.
+    pub fn weights(&self, index: usize) -> [f32; 3] {
+        if self.triangle[index] == Self::EMPTY {
+            return [0.0; 3];
+        }
+        let [u, v] = self.barycentric[index];
+        [1.0 - u - v, u, v]
+    }
 }
