@@ -2,6 +2,7 @@
 
 pub mod cache;
 mod error;
+pub mod sources;
 
 pub use cache::Cache;
 pub use error::{Error, Result};

@@ -1,0 +1,16 @@
+//! View sources: each turns what the artist gave into posed views of the object.
+
+pub mod provided;
+
+use maquette_core::{Mesh, View, Views};
+
+/// What every view source gives.
+#[derive(Clone, Debug, Default)]
+pub struct SourceResult {
+    /// Posed pictures of the object, for reconstruction and texturing.
+    pub views: Views,
+    /// The source's own shape in the canonical frame, for sources that have one: a place to start from.
+    pub shape: Option<Mesh>,
+    /// The input picture itself as a posed view, for sources that know where it was taken from.
+    pub input_view: Option<View>,
+}
