@@ -2,5 +2,15 @@
 
 pub mod adam;
 mod error;
+pub mod health;
+pub mod hull;
+pub mod mesh_to_sdf;
+pub mod parts;
+pub mod sdf_grid;
+pub mod silhouette;
+#[cfg(test)]
+mod test_meshes;
+pub mod triangle_bvh;
+mod vec3;
 
 pub use error::{Error, Result};
