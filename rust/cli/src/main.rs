@@ -1,3 +1,41 @@
-//! The command line `maquette`.
+//! The command line `maquette`: the pipeline for terminals, scripts and farms.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 cancelled.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod error;
+mod reporter;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command};
+use crate::error::Result;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("maquette: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Generate(arguments) => commands::generate(&arguments),
+        Command::Reconstruct(arguments) => commands::reconstruct(&arguments),
+        Command::Texture(arguments) => commands::texture(&arguments),
+        Command::Turntable(arguments) => commands::turntable(&arguments),
+        Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Recipe(arguments) => commands::recipe(&arguments),
+        Command::Completions { shell } => {
+            commands::completions(shell);
+            Ok(())
+        }
+    }
+}

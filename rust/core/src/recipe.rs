@@ -27,8 +27,7 @@ pub enum Preset {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// Texture when a mesh and views are given, refine when a mesh and a picture are, reconstruct from views alone,
-    /// generate from a picture alone.
+    /// Texture when a mesh is given, reconstruct when only views are, else generate.
     #[default]
     Auto,
     /// A new mesh from one picture.
@@ -37,8 +36,6 @@ pub enum Task {
     Reconstruct,
     /// New texture for the given mesh, which keeps its vertices and texture coordinates.
     Texture,
-    /// New geometry and texture, starting from the given mesh.
-    Refine,
 }
 
 /// Every setting of a job.

@@ -1,3 +1,74 @@
-//! Every habit of the project as one command: `cargo xtask test | bench | package | header`.
+//! Every habit of the project as one command: `cargo xtask test | bench`.
 
-fn main() {}
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "Every habit of the project as one command")]
+struct Arguments {
+    #[command(subcommand)]
+    habit: Habit,
+}
+
+#[derive(Subcommand)]
+enum Habit {
+    /// Formatting, lints, licences, documentation and all tests: what CI runs.
+    Test,
+    /// Benchmarks; with a filter, those whose name holds it.
+    Bench {
+        /// Part of a benchmark's name.
+        filter: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().habit {
+        Habit::Test => test(),
+        Habit::Bench { filter } => bench(filter.as_deref()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    if Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
+        cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"])?;
+    } else {
+        println!("xtask: skipped `cargo deny`: install it with `cargo install cargo-deny --locked`");
+    }
+    run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    cargo(&["test", "--workspace"])
+}
+
+fn bench(filter: Option<&str>) -> Result<(), String> {
+    let mut arguments = vec!["bench", "--workspace", "--benches"];
+    if let Some(filter) = filter {
+        arguments.extend(["--", filter]);
+    }
+    cargo(&arguments)
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    run(Command::new("cargo").args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    println!("xtask: {command:?}");
+    let status = command.current_dir(root()).status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed ({status})")) }
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    // This crate lies at rust/xtask.
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map_or_else(PathBuf::new, Path::to_path_buf)
+}

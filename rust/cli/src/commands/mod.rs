@@ -1,0 +1,24 @@
+//! One file a command.
+
+mod generate;
+mod inspect;
+mod job;
+mod recipe;
+mod reconstruct;
+mod texture;
+mod turntable;
+
+pub(crate) use generate::generate;
+pub(crate) use inspect::inspect;
+pub(crate) use recipe::recipe;
+pub(crate) use reconstruct::reconstruct;
+pub(crate) use texture::texture;
+pub(crate) use turntable::turntable;
+
+use clap::CommandFactory as _;
+
+/// Prints completions for a shell.
+pub(crate) fn completions(shell: clap_complete::Shell) {
+    let mut command = crate::arguments::Arguments::command();
+    clap_complete::generate(shell, &mut command, "maquette", &mut std::io::stdout());
+}
