@@ -2,7 +2,10 @@
 
 pub mod cache;
 mod error;
+mod request;
 pub mod sources;
+pub mod turntable;
 
 pub use cache::Cache;
 pub use error::{Error, Result};
+pub use request::{Outcome, Request};

@@ -91,8 +91,7 @@ fn framed(mesh: &Mesh) -> Mesh {
         .sqrt()
         .max(1e-12);
     let scale = 0.5 * FILL / radius;
-    let positions =
-        mesh.positions.iter().map(|p| std::array::from_fn(|k| (p[k] - centre[k]) * scale)).collect();
+    let positions = mesh.positions.iter().map(|p| std::array::from_fn(|k| (p[k] - centre[k]) * scale)).collect();
     Mesh { positions, ..mesh.clone() }
 }
 

@@ -1,6 +1,9 @@
 //! View sources: each turns what the artist gave into posed views of the object.
 
 pub mod provided;
+mod save;
+
+pub use save::save as save_views;
 
 use maquette_core::{Mesh, View, Views};
 
