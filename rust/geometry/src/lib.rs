@@ -4,6 +4,7 @@ pub mod adam;
 mod error;
 pub mod health;
 pub mod hull;
+pub mod losses;
 pub mod mesh_to_sdf;
 pub mod parts;
 pub mod sdf_grid;
