@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::Result;
+use crate::intersections::{intersecting_pairs, intersecting_triangle_count};
 use crate::mesh_to_sdf::signed_volume;
 use crate::parts::DisjointSets;
 use crate::triangle_bvh::TriangleBvh;
@@ -71,7 +72,7 @@ impl MeshHealth {
         }
         let bvh = TriangleBvh::new(&mesh.positions, &triangles);
         health.outward_fraction = outward_fraction(&bvh, triangles.len());
-        health.self_intersecting_triangles = self_intersections(&bvh, &triangles);
+        health.self_intersecting_triangles = intersecting_triangle_count(&intersecting_pairs(&bvh, triangles.len()));
         Ok(health)
     }
 
@@ -163,63 +164,6 @@ fn outward_fraction(bvh: &TriangleBvh, triangle_count: usize) -> f64 {
         .collect();
     let total: f64 = tested.iter().map(|sample| sample.0).sum();
     if total > 0.0 { tested.iter().map(|sample| sample.1).sum::<f64>() / total } else { 0.0 }
-}
-
-/// Number of triangles that another one crosses. Neighbours across an edge are not tested, and triangles that only
-/// touch do not count.
-fn self_intersections(bvh: &TriangleBvh, triangles: &[[u32; 3]]) -> usize {
-    (0..triangles.len())
-        .into_par_iter()
-        .filter(|&index| {
-            let corners = bvh.corners(index as u32);
-            let low = std::array::from_fn(|k| corners.iter().map(|p| p[k]).fold(f32::INFINITY, f32::min));
-            let high = std::array::from_fn(|k| corners.iter().map(|p| p[k]).fold(f32::NEG_INFINITY, f32::max));
-            let mut crossed = false;
-            bvh.for_each_in_box(low, high, |other| {
-                if !crossed && other as usize != index {
-                    crossed =
-                        cross_each_other((triangles[index], corners), (triangles[other as usize], bvh.corners(other)));
-                }
-            });
-            crossed
-        })
-        .count()
-}
-
-type Corners = [[f32; 3]; 3];
-
-fn cross_each_other(a: ([u32; 3], Corners), b: ([u32; 3], Corners)) -> bool {
-    let shared = a.0.iter().filter(|vertex| b.0.contains(vertex)).count();
-    if shared >= 2 {
-        return false;
-    }
-    let pierces = |(edges_of, corners): ([u32; 3], Corners), (other, target): ([u32; 3], Corners)| {
-        (0..3).any(|k| {
-            let (p, q) = (k, (k + 1) % 3);
-            !other.contains(&edges_of[p])
-                && !other.contains(&edges_of[q])
-                && segment_pierces(corners[p], corners[q], target)
-        })
-    };
-    pierces(a, b) || pierces(b, a)
-}
-
-/// Whether segment `pq` passes through the inside of a triangle, in double precision.
-fn segment_pierces(p: [f32; 3], q: [f32; 3], triangle: Corners) -> bool {
-    let wide = |v: [f32; 3]| v.map(f64::from);
-    let (p, q, [a, b, c]) = (wide(p), wide(q), triangle.map(wide));
-    let sides = (volume(a, b, c, p), volume(a, b, c, q));
-    if sides.0 * sides.1 >= 0.0 {
-        return false;
-    }
-    let (u, v, w) = (volume(p, q, a, b), volume(p, q, b, c), volume(p, q, c, a));
-    (u > 0.0 && v > 0.0 && w > 0.0) || (u < 0.0 && v < 0.0 && w < 0.0)
-}
-
-/// Six times the signed volume of a tetrahedron.
-fn volume(a: [f64; 3], b: [f64; 3], c: [f64; 3], d: [f64; 3]) -> f64 {
-    let [u, v, w] = [b, c, d].map(|p| [p[0] - a[0], p[1] - a[1], p[2] - a[2]]);
-    u[0] * (v[1] * w[2] - v[2] * w[1]) + u[1] * (v[2] * w[0] - v[0] * w[2]) + u[2] * (v[0] * w[1] - v[1] * w[0])
 }
 
 #[cfg(test)]

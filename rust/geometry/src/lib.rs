@@ -5,8 +5,10 @@ mod error;
 pub mod health;
 pub mod hull;
 pub mod losses;
+pub mod intersections;
 pub mod mesh_to_sdf;
 pub mod parts;
+pub mod remesh;
 pub mod sdf_grid;
 pub mod silhouette;
 #[cfg(test)]
