@@ -3,6 +3,7 @@
 pub mod cache;
 mod error;
 mod request;
+pub mod segment;
 pub mod sources;
 pub mod turntable;
 
