@@ -2,12 +2,14 @@
 
 pub mod adam;
 mod error;
+pub mod flexicubes;
 pub mod health;
 pub mod hull;
-pub mod losses;
 pub mod intersections;
+pub mod losses;
 pub mod mesh_to_sdf;
 pub mod parts;
+mod real;
 pub mod remesh;
 pub mod sdf_grid;
 pub mod silhouette;
@@ -17,3 +19,4 @@ pub mod triangle_bvh;
 mod vec3;
 
 pub use error::{Error, Result};
+pub use real::Real;
