@@ -6,6 +6,7 @@ pub mod flexicubes;
 pub mod health;
 pub mod hull;
 pub mod intersections;
+pub mod large_steps;
 pub mod losses;
 pub mod mesh_to_sdf;
 pub mod parts;
