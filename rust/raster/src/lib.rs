@@ -1,19 +1,34 @@
 //! Differentiable rasteriser for triangle meshes.
 //!
-//! [`rasterize`] decides which triangle each pixel centre sees; [`interpolate`] reads vertex attributes there. One
-//! algorithm, one file, the backward pass beside the forward one.
+//! | step | forward | backward |
+//! |---|---|---|
+//! | which triangle each pixel centre sees, where on it, how far away | [`rasterize`] | [`rasterize_backward`] |
+//! | attributes there, smooth or one for each triangle | [`interpolate`], [`interpolate_corners`], [`look_up_faces`] | [`interpolate_backward`], [`look_up_faces_backward`] |
+//! | normals of triangles and vertices | [`face_normals`], [`vertex_normals`] | [`face_normals_backward`], [`vertex_normals_backward`] |
+//! | soft silhouettes, which make coverage differentiable | [`Silhouettes::antialias`] | [`Silhouettes::antialias_backward`] |
+//! | all of it for normals and masks of several views | [`NormalViews::render`] | [`NormalViews::backward`] |
 //!
-//! Everything is deterministic: the result depends neither on the number of threads nor on their timing.
+//! Backward passes add to the gradients they are given, so that several losses can share one buffer. Everything is
+//! deterministic: the result depends neither on the number of threads nor on their timing.
 
-mod faces;
+mod antialias;
+mod edges;
 mod interpolate;
+mod normals;
 mod projection;
 mod rasterize;
+mod render;
+mod scatter;
 
-pub use faces::{coverage, face_normals, look_up_faces};
-pub use interpolate::{interpolate, interpolate_corners};
+pub use antialias::{Crossing, Silhouettes};
+pub use edges::Edges;
+pub use interpolate::{
+    coverage, interpolate, interpolate_backward, interpolate_corners, look_up_faces, look_up_faces_backward,
+};
+pub use normals::{face_normals, face_normals_backward, vertex_normals, vertex_normals_backward};
 pub use projection::NEAR_DEPTH;
-pub use rasterize::{rasterize, rasterize_views};
+pub use rasterize::{rasterize, rasterize_backward, rasterize_views};
+pub use render::{NormalViews, Shading};
 
 /// What one camera sees: for every pixel centre the nearest triangle, if any.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -35,6 +35,21 @@ impl Projection {
         let p = [point[0] - self.position[0], point[1] - self.position[1], point[2] - self.position[2]];
         self.rows.map(|row| row[0] * p[0] + row[1] * p[1] + row[2] * p[2])
     }
+
+    /// Gradient to the world point, given the one to its homogeneous pixel.
+    #[inline]
+    pub(crate) fn project_backward(&self, gradient: [f32; 3]) -> [f32; 3] {
+        let [x, y, z] = &self.rows;
+        [0, 1, 2].map(|k| gradient[0] * x[k] + gradient[1] * y[k] + gradient[2] * z[k])
+    }
+
+    /// Gradient to the world point, given the one to its pixel position `pixel` at `depth`.
+    #[inline]
+    pub(crate) fn pixel_backward(&self, pixel: [f32; 2], depth: f32, gradient: [f32; 2]) -> [f32; 3] {
+        let [x, y] = gradient.map(|g| g / depth);
+        let offset = [pixel[0] - self.center[0], pixel[1] - self.center[1]];
+        self.project_backward([x, y, -(x * offset[0] + y * offset[1])])
+    }
 }
 
 /// Perspective-correct weights of a triangle's vertices, given as homogeneous pixels, at the pixel position that is
@@ -43,8 +58,7 @@ impl Projection {
 /// Works for vertices behind the camera: weight i is the 2x2 determinant of the other two vertices, seen from the pixel.
 #[inline]
 pub(crate) fn perspective_weights(vertices: [[f32; 3]; 3], offset: [f32; 2]) -> [f32; 3] {
-    let [a, b, c] = vertices.map(|q| [q[0] - offset[0] * q[2], q[1] - offset[1] * q[2]]);
-    let cross = |p: [f32; 2], q: [f32; 2]| p[0] * q[1] - p[1] * q[0];
+    let [a, b, c] = vertices.map(|q| seen_from(q, offset));
     let (wa, wb, wc) = (cross(b, c), cross(c, a), cross(a, b));
     let scale = 1.0 / (wa + wb + wc);
     let (u, v) = (wb * scale, wc * scale);
@@ -55,4 +69,40 @@ pub(crate) fn perspective_weights(vertices: [[f32; 3]; 3], offset: [f32; 2]) -> 
     let over = (u + v).max(1.0);
     let (u, v) = (u / over, v / over);
     [(1.0 - u - v).max(0.0), u, v]
+}
+
+/// Gradient of [`perspective_weights`] to the three homogeneous pixels, given the one to the second and third weight. The
+/// clamp is not differentiated: it only removes rounding.
+#[inline]
+pub(crate) fn perspective_weights_backward(
+    vertices: [[f32; 3]; 3],
+    offset: [f32; 2],
+    gradient: [f32; 2],
+) -> [[f32; 3]; 3] {
+    let [a, b, c] = vertices.map(|q| seen_from(q, offset));
+    let (wa, wb, wc) = (cross(b, c), cross(c, a), cross(a, b));
+    let scale = 1.0 / (wa + wb + wc);
+    let mean = (gradient[0] * wb + gradient[1] * wc) * scale;
+    let (ga, gb, gc) = (-mean * scale, (gradient[0] - mean) * scale, (gradient[1] - mean) * scale);
+    if !(ga.is_finite() && gb.is_finite() && gc.is_finite()) {
+        return [[0.0; 3]; 3];
+    }
+    // The determinant cross(p, q) has the gradient (q.y, -q.x) to p and (-p.y, p.x) to q.
+    let to_vertex = |next: [f32; 2], to_cross_next: f32, last: [f32; 2], to_cross_last: f32| {
+        let x = to_cross_next * next[1] - to_cross_last * last[1];
+        let y = to_cross_last * last[0] - to_cross_next * next[0];
+        [x, y, -(offset[0] * x + offset[1] * y)]
+    };
+    [to_vertex(b, gc, c, gb), to_vertex(c, ga, a, gc), to_vertex(a, gb, b, ga)]
+}
+
+/// A homogeneous pixel relative to the pixel position `offset` away from the principal point, times its depth.
+#[inline]
+fn seen_from(q: [f32; 3], offset: [f32; 2]) -> [f32; 2] {
+    [q[0] - offset[0] * q[2], q[1] - offset[1] * q[2]]
+}
+
+#[inline]
+fn cross(p: [f32; 2], q: [f32; 2]) -> f32 {
+    p[0] * q[1] - p[1] * q[0]
 }

@@ -11,7 +11,8 @@ use maquette_core::Camera;
 use rayon::prelude::*;
 
 use crate::GBuffer;
-use crate::projection::{NEAR_DEPTH, Projection, perspective_weights};
+use crate::projection::{NEAR_DEPTH, Projection, perspective_weights, perspective_weights_backward};
+use crate::scatter::{add, scatter};
 
 /// Fractional bits of fixed-point pixel coordinates.
 const SUBPIXEL_BITS: u32 = 12;
@@ -99,6 +100,47 @@ pub fn rasterize(positions: &[[f32; 3]], triangles: &[[u32; 3]], camera: &Camera
 /// [`rasterize`] for several cameras at once.
 pub fn rasterize_views(positions: &[[f32; 3]], triangles: &[[u32; 3]], cameras: &[Camera]) -> Vec<GBuffer> {
     cameras.par_iter().map(|camera| rasterize(positions, triangles, camera)).collect()
+}
+
+/// Adds the gradient to `position_gradients` of what [`rasterize`] found: barycentrics and depth as functions of the
+/// vertices of the triangle that each pixel sees. Which triangle that is has no gradient; see [`crate::Silhouettes`].
+///
+/// `barycentric_gradients` and `depth_gradients` have one entry for each pixel; an empty `depth_gradients` stands for zeros.
+pub fn rasterize_backward(
+    gbuffer: &GBuffer,
+    positions: &[[f32; 3]],
+    triangles: &[[u32; 3]],
+    camera: &Camera,
+    barycentric_gradients: &[[f32; 2]],
+    depth_gradients: &[f32],
+    position_gradients: &mut [[f32; 3]],
+) {
+    let projection = Projection::new(camera);
+    scatter(gbuffer.triangle.len(), position_gradients, |range, sums| {
+        for index in range {
+            if gbuffer.triangle[index] == GBuffer::EMPTY {
+                continue;
+            }
+            let mut to_weights = barycentric_gradients[index];
+            let to_depth = depth_gradients.get(index).copied().unwrap_or(0.0);
+            if to_weights == [0.0; 2] && to_depth == 0.0 {
+                continue;
+            }
+            let triangle = triangles[gbuffer.triangle[index] as usize];
+            let corners = triangle.map(|vertex| projection.project(positions[vertex as usize]));
+            to_weights[0] += to_depth * (corners[1][2] - corners[0][2]);
+            to_weights[1] += to_depth * (corners[2][2] - corners[0][2]);
+            let (column, row) = (index % gbuffer.width, index / gbuffer.width);
+            let offset = [column as f32 + 0.5 - projection.center[0], row as f32 + 0.5 - projection.center[1]];
+            let to_corners = perspective_weights_backward(corners, offset, to_weights);
+            let weights = gbuffer.weights(index);
+            for k in 0..3 {
+                let [x, y, z] = to_corners[k];
+                let gradient = projection.project_backward([x, y, z + to_depth * weights[k]]);
+                add(&mut sums[triangle[k] as usize], gradient);
+            }
+        }
+    });
 }
 
 /// A projected vertex.
