@@ -1,8 +1,10 @@
 //! View sources: each turns what the artist gave into posed views of the object.
 
+mod pictures;
 pub mod provided;
 mod save;
 
+pub use pictures::{pictures_of, view_from_pictures};
 pub use save::save as save_views;
 
 use maquette_core::{Mesh, View, Views};

@@ -127,7 +127,7 @@ fn numbered(folder: &Folder, progress: &Progress) -> Result<Views> {
 }
 
 /// Camera of the rig for an image that need not be square: the field of view is the vertical one.
-fn rig_camera((azimuth, elevation): (f32, f32), width: usize, height: usize) -> Camera {
+pub fn rig_camera((azimuth, elevation): (f32, f32), width: usize, height: usize) -> Camera {
     let square = Camera::orbit(azimuth, elevation, RIG_DISTANCE, RIG_FOV_Y_DEGREES, height);
     Camera { width, center_px: [width as f32 / 2.0, height as f32 / 2.0], ..square }
 }
@@ -149,7 +149,7 @@ fn fit_camera(camera: &Camera, picture: &Image, path: &Path) -> Result<Camera> {
 }
 
 /// One view from decoded planes, all of the camera's size.
-fn assemble(camera: Camera, picture: &Image, mask: Option<Plane<1>>, normal: Option<Plane<3>>) -> View {
+pub(super) fn assemble(camera: Camera, picture: &Image, mask: Option<Plane<1>>, normal: Option<Plane<3>>) -> View {
     let mut color = picture.to_linear();
     let mask = if let Some(mask) = mask {
         if picture.has_transparency() {
@@ -211,7 +211,7 @@ fn read_normal(path: &Path, picture: &Image, picture_path: &Path, camera: Option
     Ok(decode_normals(&plane, camera))
 }
 
-fn decode_normals(plane: &Plane<4>, camera: Option<&Camera>) -> Plane<3> {
+pub(super) fn decode_normals(plane: &Plane<4>, camera: Option<&Camera>) -> Plane<3> {
     let data = plane
         .data
         .iter()

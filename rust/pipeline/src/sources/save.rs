@@ -48,7 +48,7 @@ fn grey(mask: &Plane<1>) -> Result<Image> {
 }
 
 /// Unit vectors as colours; the zero vector is mid-grey.
-fn encoded_normals(normals: &Plane<3>) -> Result<Image> {
+pub(super) fn encoded_normals(normals: &Plane<3>) -> Result<Image> {
     let pixels = normals.data.iter().map(|n| {
         let [r, g, b] = n.map(|x| (x.clamp(-1.0, 1.0).mul_add(0.5, 0.5) * 255.0).round() as u8);
         [r, g, b, 255]
