@@ -1,6 +1,7 @@
 //! Signed distance grids, FlexiCubes, losses, remeshing, simplification and mesh health.
 
 pub mod adam;
+pub mod detail;
 mod error;
 pub mod flexicubes;
 pub mod health;
@@ -9,8 +10,10 @@ pub mod intersections;
 pub mod large_steps;
 pub mod losses;
 pub mod mesh_to_sdf;
+pub mod mirror;
 pub mod parts;
 mod real;
+pub mod refusion;
 pub mod remesh;
 pub mod sdf_grid;
 pub mod silhouette;

@@ -1,0 +1,204 @@
+//! The detail stage: a mesh pulled to the views' normals and silhouettes while it is remeshed.
+//!
+//! Continuous remeshing after W. Palfinger, "Continuous remeshing for inverse rendering", 2022, with the moves of
+//! [`crate::large_steps`] and the losses of [`crate::losses`]; coarse edges and small views first, then finer ones.
+
+use maquette_core::{Mesh, Progress, Views};
+
+use crate::large_steps::{LargeStepsAdam, LargeStepsSettings};
+use crate::losses::{LossWeights, MeshLosses};
+use crate::mirror::{Symmetry, find_mirror_plane};
+use crate::parts::without_small_parts;
+use crate::refusion::fuse;
+use crate::remesh::{Remesh, remesh};
+use crate::{Error, Result};
+
+/// One level of resolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DetailLevel {
+    /// Working size of the views in pixels a side.
+    pub view_size_px: usize,
+    /// Edge length that remeshing aims at, in world units.
+    pub edge_length: f32,
+    /// Optimisation steps.
+    pub iterations: usize,
+    /// Weights of the losses.
+    pub weights: LossWeights,
+    /// Cells an axis of the grid on which the mesh is fused when the level is done, see [`crate::refusion`]; 0: not.
+    pub fuse_resolution: usize,
+    /// Size of a step, see [`LargeStepsAdam::step`].
+    pub learning_rate: f32,
+}
+
+/// Settings of [`sharpen`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetailSettings {
+    /// Levels, coarse to fine.
+    pub levels: Vec<DetailLevel>,
+    /// Steps between two remeshings.
+    pub remesh_every: usize,
+    /// Whether mirrored views take part.
+    pub symmetry: Symmetry,
+    /// How much a mirrored view counts, 1 as much as the others.
+    pub mirror_weight: f32,
+    /// How moves are smoothed.
+    pub large_steps: LargeStepsSettings,
+}
+
+impl Default for DetailSettings {
+    fn default() -> Self {
+        let weights = |contour| LossWeights { normal: [20.0, 0.0, 0.0], hull: 20.0, contour };
+        let level = |view_size_px, edge_length, contour, fuse_resolution| DetailLevel {
+            fuse_resolution,
+            view_size_px,
+            edge_length,
+            iterations: 200,
+            weights: weights(contour),
+            learning_rate: 0.03,
+        };
+        Self {
+            levels: vec![level(160, 0.018, 5.0, 112), level(320, 0.010, 3.0, 0)],
+            remesh_every: 50,
+            symmetry: Symmetry::Auto,
+            mirror_weight: 1.0,
+            large_steps: LargeStepsSettings::default(),
+        }
+    }
+}
+
+/// Share of a level's learning rate at `done` in 0..1 of the last level: full, then finer steps to settle.
+fn decay(done: f32) -> f32 {
+    if done < 0.6 {
+        1.0
+    } else if done < 0.85 {
+        0.4
+    } else {
+        0.15
+    }
+}
+
+/// Pulls `mesh` to `views`. The result has its topology, but for places that were not manifold.
+pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: &Progress) -> Result<Mesh> {
+    mesh.validate()?;
+    if settings.remesh_every == 0 {
+        return Err(Error::invalid("steps between two remeshings are 0; give 1 or more"));
+    }
+    let mut mesh = Mesh { normals: None, corner_uvs: None, ..mesh.clone() };
+    let plane = find_mirror_plane(views, settings.symmetry)?;
+    let all_views = plane.map_or_else(|| views.clone(), |plane| plane.with_mirrored(views));
+    let mut view_weights = vec![1.0; views.views.len()];
+    view_weights.resize(all_views.views.len(), settings.mirror_weight);
+    let step_count: usize = settings.levels.iter().map(|level| level.iterations).sum();
+    let mut step = 0;
+    let mut state = vec![0.0; mesh.positions.len() * LargeStepsAdam::STATE_WIDTH];
+    let mut gradient = Vec::new();
+    for (index, level) in settings.levels.iter().enumerate() {
+        let last = index + 1 == settings.levels.len();
+        let mut losses = MeshLosses::with_view_weights(&all_views, level.view_size_px, &view_weights)?;
+        let rounds = Remesh { rounds: 3, ..Remesh::uniform(level.edge_length) };
+        remesh(&mut mesh, &mut state, &rounds)?;
+        let mut adam = LargeStepsAdam::new(mesh.positions.len(), &mesh.triangles, settings.large_steps)?;
+        for iteration in 0..level.iterations {
+            progress.step(step, step_count)?;
+            step += 1;
+            if iteration > 0 && iteration % settings.remesh_every == 0 {
+                state = adam.state();
+                remesh(&mut mesh, &mut state, &Remesh::uniform(level.edge_length))?;
+                adam.set_mesh(mesh.positions.len(), &mesh.triangles, &state)?;
+                progress.set_preview(mesh.clone());
+            }
+            losses.evaluate(&mesh.positions, &mesh.triangles, &level.weights, iteration, &mut gradient);
+            let share = if last { decay(iteration as f32 / level.iterations as f32) } else { 1.0 };
+            adam.step(&mut mesh.positions, &gradient, level.learning_rate * share)?;
+        }
+        if level.fuse_resolution > 0 {
+            mesh = without_small_parts(&fuse(&mesh, level.fuse_resolution)?, 0.005);
+        }
+        state = vec![0.0; mesh.positions.len() * LargeStepsAdam::STATE_WIDTH];
+    }
+    Ok(mesh)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maquette_core::{Camera, Plane, View};
+    use maquette_raster::{GBuffer, face_normals, look_up_faces, rasterize};
+
+    use crate::health::MeshHealth;
+    use crate::remesh::shapes::{sphere, torus};
+
+    /// Six views of a mesh: coverage by 3x3 samples, normals by the ray through the pixel centre.
+    fn views_of(mesh: &Mesh, size: usize) -> Views {
+        let normals = face_normals(&mesh.positions, &mesh.triangles);
+        let view = |camera: Camera| {
+            let large = camera.resized(3 * size, 3 * size);
+            let covered = rasterize(&mesh.positions, &mesh.triangles, &large).triangle;
+            let covered = covered.iter().map(|&t| [f32::from(u8::from(t != GBuffer::EMPTY))]).collect();
+            let mask = Plane { width: 3 * size, height: 3 * size, data: covered }.resized(size, size);
+            let normal = look_up_faces(&rasterize(&mesh.positions, &mesh.triangles, &camera), &normals);
+            View { mask, camera, color: None, normal: Some(normal) }
+        };
+        Views { views: Camera::six_views(size).map(view).to_vec() }
+    }
+
+    /// Two short levels.
+    fn settings() -> DetailSettings {
+        let mut settings = DetailSettings::default();
+        for (level, (view_size_px, edge_length)) in settings.levels.iter_mut().zip([(64, 0.04), (128, 0.025)]) {
+            (level.view_size_px, level.edge_length, level.iterations) = (view_size_px, edge_length, 60);
+        }
+        settings.levels[0].fuse_resolution = 48;
+        settings.remesh_every = 20;
+        settings
+    }
+
+    #[test]
+    fn a_ball_becomes_the_ellipsoid_of_the_views() {
+        let radii = [0.4, 0.25, 0.3];
+        let mut truth = sphere(1.0, 40);
+        for p in &mut truth.positions {
+            *p = std::array::from_fn(|k| p[k] * radii[k]);
+        }
+        let views = views_of(&truth, 128);
+        let mesh = sharpen(&sphere(0.3, 12), &views, &settings(), &Progress::new()).unwrap();
+        let error = |p: &[f32; 3]| ((0..3).map(|k| (p[k] / radii[k]).powi(2)).sum::<f32>().sqrt() - 1.0).abs();
+        let mean = mesh.positions.iter().map(error).sum::<f32>() / mesh.positions.len() as f32;
+        assert!(mean < 0.008, "{mean}");
+        let health = MeshHealth::of(&mesh).unwrap();
+        assert!(health.watertight && health.genus == Some(0) && health.outward_fraction > 0.99, "{health:?}");
+        assert_eq!(health.self_intersecting_triangles, 0);
+        let again = sharpen(&sphere(0.3, 12), &views, &settings(), &Progress::new()).unwrap();
+        assert_eq!(mesh, again, "the same call gives the same mesh");
+    }
+
+    #[test]
+    fn any_mesh_may_be_the_start() {
+        let views = views_of(&torus(0.3, 0.1, 48, 24), 96);
+        let mut settings = settings();
+        settings.levels.truncate(1);
+        settings.levels[0].iterations = 10;
+        for start in [Mesh::default(), sphere(0.7, 6)] {
+            let mesh = sharpen(&start, &views, &settings, &Progress::new()).unwrap();
+            mesh.validate().unwrap();
+        }
+        // One triangle, and a ball with a hole.
+        let mut open = sphere(0.3, 8);
+        open.triangles.truncate(40);
+        sharpen(&open, &views, &settings, &Progress::new()).unwrap().validate().unwrap();
+        let single = Mesh::new(vec![[0.0; 3], [0.3, 0.0, 0.0], [0.0, 0.3, 0.0]], vec![[0, 1, 2]]).unwrap();
+        sharpen(&single, &views, &settings, &Progress::new()).unwrap().validate().unwrap();
+    }
+
+    #[test]
+    fn stops_when_asked_and_refuses_nonsense() {
+        let views = views_of(&sphere(0.3, 8), 32);
+        let progress = Progress::new();
+        progress.cancel();
+        let stopped = sharpen(&sphere(0.3, 8), &views, &settings(), &progress);
+        assert!(matches!(stopped, Err(Error::Core(maquette_core::Error::Cancelled))));
+        let never = DetailSettings { remesh_every: 0, ..settings() };
+        assert!(sharpen(&sphere(0.3, 8), &views, &never, &Progress::new()).is_err());
+        assert!(sharpen(&sphere(0.3, 8), &Views::default(), &settings(), &Progress::new()).is_err());
+    }
+}
