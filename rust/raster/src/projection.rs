@@ -62,6 +62,10 @@ pub(crate) fn perspective_weights(vertices: [[f32; 3]; 3], offset: [f32; 2]) -> 
     let (wa, wb, wc) = (cross(b, c), cross(c, a), cross(a, b));
     let scale = 1.0 / (wa + wb + wc);
     let (u, v) = (wb * scale, wc * scale);
+    // Nearly always; NaN fails.
+    if u >= 0.0 && v >= 0.0 && u + v <= 1.0 {
+        return [1.0 - u - v, u, v];
+    }
     if !(u.is_finite() && v.is_finite()) {
         return [1.0 / 3.0; 3];
     }

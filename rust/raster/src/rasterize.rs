@@ -4,11 +4,12 @@
 //! Parallel Algorithm for Polygon Rasterization") with the top-left rule, so triangles that share an edge neither overlap
 //! nor leave a gap. Triangles that reach behind the near plane or far out of the picture are clipped first.
 //!
-//! The depth buffer keeps one 64-bit key for each pixel, inverse depth over inverted triangle index; the largest key
-//! wins, in whatever order triangles arrive. That makes the result independent of threads.
+//! The picture is cut into bands of rows, one task each. A band draws every triangle that reaches it in the order of their
+//! indices, with arithmetic that does not depend on the band, so the result does not depend on how many there are.
 
 use maquette_core::Camera;
 use rayon::prelude::*;
+use wide::{f32x4, i32x4, u32x4};
 
 use crate::GBuffer;
 use crate::projection::{NEAR_DEPTH, Projection, perspective_weights, perspective_weights_backward};
@@ -23,12 +24,16 @@ const HALF: i32 = 1 << (SUBPIXEL_BITS - 1);
 const GUARD_BAND: f64 = 131_072.0;
 /// Fixed-point coordinate of a vertex that only the clipper can handle.
 const UNPROJECTED: i32 = i32::MIN;
-/// Triangles one task sets up.
-const TRIANGLES_PER_TASK: usize = 8192;
-/// Pixels of one band: its depth keys stay in the second-level cache.
-const PIXELS_PER_BAND: usize = 32_768;
-/// Spans wider than this are solved for their ends instead of being tested pixel by pixel.
-const TESTED_SPAN: i32 = 12;
+/// Bands for each thread, over all views: enough to even out their loads.
+const BANDS_PER_THREAD: usize = 4;
+/// Fewest rows of a band: every band looks at every triangle.
+const ROWS_PER_BAND: usize = 16;
+/// Pixels tested at once.
+const LANES: usize = 4;
+/// Triangles of so few columns have every pixel of their bounding box tested; wider rows are solved for their ends.
+const BLOCKED_COLUMNS: usize = 16;
+/// Largest extent, in pixels, for which edge functions over a block's pixels fit 32 bits: 2 * 2^12 * 256^2 and some.
+const BLOCKED_EXTENT: i32 = 256;
 
 /// What `camera` sees of a mesh: nearest triangle, perspective-correct barycentrics and depth at every pixel centre.
 ///
@@ -36,70 +41,69 @@ const TESTED_SPAN: i32 = 12;
 /// area, with a vertex that is not finite, or naming a vertex that does not exist are skipped; what lies nearer than
 /// [`crate::NEAR_DEPTH`] is cut away. Pixels further than 131072 from the image corner stay empty.
 pub fn rasterize(positions: &[[f32; 3]], triangles: &[[u32; 3]], camera: &Camera) -> GBuffer {
-    let (width, height) = (camera.width, camera.height);
-    let pixels = width * height;
-    let mut gbuffer = GBuffer {
-        width,
-        height,
-        triangle: vec![GBuffer::EMPTY; pixels],
-        barycentric: vec![[0.0; 2]; pixels],
-        depth: vec![0.0; pixels],
-    };
-    if pixels == 0 {
-        return gbuffer;
-    }
-    let projection = Projection::new(camera);
-    let vertices: Vec<Vertex> =
-        positions.par_iter().with_min_len(4096).map(|&position| Vertex::new(&projection, position)).collect();
-    let window =
-        Window { columns: width.min(GUARD_BAND as usize) as i32, rows: height.min(GUARD_BAND as usize) as i32 };
-    let setups: Vec<Vec<Setup>> = triangles
-        .par_chunks(TRIANGLES_PER_TASK)
-        .enumerate()
-        .map(|(chunk, triangles)| set_up_chunk(&vertices, triangles, chunk * TRIANGLES_PER_TASK, &projection, window))
-        .collect();
-
-    let rows_per_band = (PIXELS_PER_BAND / width).max(4);
-    let band = rows_per_band * width;
-    gbuffer
-        .triangle
-        .par_chunks_mut(band)
-        .zip(gbuffer.barycentric.par_chunks_mut(band))
-        .zip(gbuffer.depth.par_chunks_mut(band))
-        .enumerate()
-        .for_each(|(index, ((triangle, barycentric), depth))| {
-            let first_row = index * rows_per_band;
-            let mut keys = vec![0u64; triangle.len()];
-            let rows = (first_row as i32, (first_row + triangle.len() / width) as i32 - 1);
-            for setup in setups.iter().flatten() {
-                if setup.last_row >= rows.0 && setup.first_row <= rows.1 {
-                    setup.fill(&mut keys, width, rows);
-                }
-            }
-            for (row, keys) in keys.chunks_exact(width).enumerate() {
-                let y = (first_row + row) as f32 + 0.5 - projection.center[1];
-                for (column, &key) in keys.iter().enumerate() {
-                    if key == 0 {
-                        continue;
-                    }
-                    let index = row * width + column;
-                    let id = !(key as u32);
-                    let corners = triangles[id as usize].map(|vertex| vertices[vertex as usize].homogeneous);
-                    let x = column as f32 + 0.5 - projection.center[0];
-                    let weights = perspective_weights(corners, [x, y]);
-                    triangle[index] = id;
-                    barycentric[index] = [weights[1], weights[2]];
-                    let z = weights[0] * corners[0][2] + weights[1] * corners[1][2] + weights[2] * corners[2][2];
-                    depth[index] = z.max(NEAR_DEPTH);
-                }
-            }
-        });
+    let mut gbuffer = GBuffer::default();
+    rasterize_bands(positions, triangles, camera, BANDS_PER_THREAD * rayon::current_num_threads(), &mut gbuffer);
     gbuffer
 }
 
 /// [`rasterize`] for several cameras at once.
 pub fn rasterize_views(positions: &[[f32; 3]], triangles: &[[u32; 3]], cameras: &[Camera]) -> Vec<GBuffer> {
-    cameras.par_iter().map(|camera| rasterize(positions, triangles, camera)).collect()
+    let mut gbuffers = Vec::new();
+    rasterize_views_into(positions, triangles, cameras, &mut gbuffers);
+    gbuffers
+}
+
+/// [`rasterize_views`] into the memory of views rendered before, which is faster where many steps follow each other.
+pub fn rasterize_views_into(
+    positions: &[[f32; 3]],
+    triangles: &[[u32; 3]],
+    cameras: &[Camera],
+    gbuffers: &mut Vec<GBuffer>,
+) {
+    gbuffers.resize_with(cameras.len(), GBuffer::default);
+    let bands = (BANDS_PER_THREAD * rayon::current_num_threads()).div_ceil(cameras.len().max(1));
+    gbuffers
+        .par_iter_mut()
+        .zip(cameras)
+        .for_each(|(gbuffer, camera)| rasterize_bands(positions, triangles, camera, bands, gbuffer));
+}
+
+fn rasterize_bands(
+    positions: &[[f32; 3]],
+    triangles: &[[u32; 3]],
+    camera: &Camera,
+    bands: usize,
+    gbuffer: &mut GBuffer,
+) {
+    let (width, height) = (camera.width, camera.height);
+    let pixels = width * height;
+    (gbuffer.width, gbuffer.height) = (width, height);
+    gbuffer.triangle.clear();
+    gbuffer.triangle.resize(pixels, GBuffer::EMPTY);
+    gbuffer.barycentric.clear();
+    gbuffer.barycentric.resize(pixels, [0.0; 2]);
+    gbuffer.depth.clear();
+    gbuffer.depth.resize(pixels, 0.0);
+    if pixels == 0 {
+        return;
+    }
+    let projection = Projection::new(camera);
+    let vertices: Vec<Vertex> =
+        positions.par_iter().with_min_len(4096).map(|&position| Vertex::new(&projection, position)).collect();
+    let rows_per_band = height.div_ceil(bands).max(ROWS_PER_BAND);
+    let chunk = rows_per_band * width;
+    gbuffer
+        .triangle
+        .par_chunks_mut(chunk)
+        .zip(gbuffer.barycentric.par_chunks_mut(chunk))
+        .zip(gbuffer.depth.par_chunks_mut(chunk))
+        .enumerate()
+        .for_each(|(index, ((triangle, barycentric), depth))| {
+            let first_row = index * rows_per_band;
+            let mut band = Band { width, first_row, rows: triangle.len() / width, triangle, depth };
+            band.draw(&vertices, triangles, &projection);
+            band.resolve(&vertices, triangles, &projection, barycentric);
+        });
 }
 
 /// Adds the gradient to `position_gradients` of what [`rasterize`] found: barycentrics and depth as functions of the
@@ -147,9 +151,9 @@ pub fn rasterize_backward(
 #[derive(Clone, Copy)]
 struct Vertex {
     homogeneous: [f32; 3],
+    inverse_depth: f32,
     /// Fixed-point pixel position, or [`UNPROJECTED`].
     fixed: [i32; 2],
-    inverse_depth: f32,
 }
 
 impl Vertex {
@@ -165,7 +169,7 @@ impl Vertex {
             && x.abs() < GUARD_BAND as f32
             && y.abs() < GUARD_BAND as f32;
         let fixed = if simple { [to_fixed(x), to_fixed(y)] } else { [UNPROJECTED; 2] };
-        Self { homogeneous, fixed, inverse_depth }
+        Self { homogeneous, inverse_depth, fixed }
     }
 }
 
@@ -176,156 +180,251 @@ fn to_fixed(pixels: f32) -> i32 {
     (f64::from(pixels) * SUBPIXEL as f64 + ROUND).to_bits() as u32 as i32
 }
 
-/// Size of the picture in pixels.
-#[derive(Clone, Copy)]
-struct Window {
-    columns: i32,
-    rows: i32,
+/// Rows of the picture, from `first_row` on.
+struct Band<'a> {
+    width: usize,
+    first_row: usize,
+    rows: usize,
+    triangle: &'a mut [u32],
+    /// While drawing, the inverse of depth.
+    depth: &'a mut [f32],
 }
 
-/// A triangle ready to fill, wound so that its edge functions are positive inside.
-struct Setup {
-    corners: [[i32; 2]; 3],
-    /// Inverse depth at the first corner, and its slope per pixel.
-    inverse_depth: f32,
-    slope: [f32; 2],
-    /// Inverse depth never leaves this range, however thin the triangle.
-    range: [f32; 2],
-    triangle: u32,
-    first_row: i32,
-    last_row: i32,
-    first_column: i32,
-    last_column: i32,
-}
-
-fn set_up_chunk(
-    vertices: &[Vertex],
-    triangles: &[[u32; 3]],
-    first_index: usize,
-    projection: &Projection,
-    window: Window,
-) -> Vec<Setup> {
-    let mut setups = Vec::with_capacity(triangles.len());
-    for (offset, triangle) in triangles.iter().enumerate() {
-        let [Some(a), Some(b), Some(c)] = triangle.map(|vertex| vertices.get(vertex as usize)) else {
-            continue;
-        };
-        let index = (first_index + offset) as u32;
-        let fixed = [a.fixed, b.fixed, c.fixed];
-        if fixed[0][0] != UNPROJECTED && fixed[1][0] != UNPROJECTED && fixed[2][0] != UNPROJECTED {
-            setups.extend(Setup::new(fixed, [a.inverse_depth, b.inverse_depth, c.inverse_depth], index, window));
-        } else {
-            clip(&[*a, *b, *c], projection.center, |corners, inverse_depths| {
-                setups.extend(Setup::new(corners, inverse_depths, index, window));
-            });
+impl Band<'_> {
+    fn draw(&mut self, vertices: &[Vertex], triangles: &[[u32; 3]], projection: &Projection) {
+        for (index, triangle) in triangles.iter().enumerate() {
+            let [Some(a), Some(b), Some(c)] = triangle.map(|vertex| vertices.get(vertex as usize)) else {
+                continue;
+            };
+            if a.fixed[0] != UNPROJECTED && b.fixed[0] != UNPROJECTED && c.fixed[0] != UNPROJECTED {
+                let inverse_depths = [a.inverse_depth, b.inverse_depth, c.inverse_depth];
+                self.draw_triangle([a.fixed, b.fixed, c.fixed], inverse_depths, index as u32);
+            } else {
+                clip(&[*a, *b, *c], projection.center, |corners, inverse_depths| {
+                    self.draw_triangle(corners, inverse_depths, index as u32);
+                });
+            }
         }
     }
-    setups
-}
 
-impl Setup {
-    /// `None` where the triangle covers no pixel centre for want of area or size.
+    /// Offers the triangle to every pixel centre it covers.
     #[inline]
-    fn new(mut corners: [[i32; 2]; 3], mut inverse_depths: [f32; 3], triangle: u32, window: Window) -> Option<Self> {
+    fn draw_triangle(&mut self, mut corners: [[i32; 2]; 3], mut inverse_depths: [f32; 3], triangle: u32) {
         let [a, b, c] = corners;
         let low = [a[0].min(b[0]).min(c[0]), a[1].min(b[1]).min(c[1])];
         let high = [a[0].max(b[0]).max(c[0]), a[1].max(b[1]).max(c[1])];
-        // First centre at or after `low`, last one at or before `high`.
+        // First centre at or after `low`, last one at or before `high`. Pictures are cut off at the guard band.
+        let end_row = (self.first_row + self.rows).min(GUARD_BAND as usize) as i32;
+        let end_column = self.width.min(GUARD_BAND as usize) as i32;
+        let first_row = ((low[1] + HALF - 1) >> SUBPIXEL_BITS).max(self.first_row.min(GUARD_BAND as usize) as i32);
+        let last_row = ((high[1] - HALF) >> SUBPIXEL_BITS).min(end_row - 1);
         let first_column = ((low[0] + HALF - 1) >> SUBPIXEL_BITS).max(0);
-        let first_row = ((low[1] + HALF - 1) >> SUBPIXEL_BITS).max(0);
-        let last_column = ((high[0] - HALF) >> SUBPIXEL_BITS).min(window.columns - 1);
-        let last_row = ((high[1] - HALF) >> SUBPIXEL_BITS).min(window.rows - 1);
-        if first_column > last_column || first_row > last_row {
-            return None;
+        let last_column = ((high[0] - HALF) >> SUBPIXEL_BITS).min(end_column - 1);
+        if first_row > last_row || first_column > last_column {
+            return;
         }
         let area = edge_function(a, b, c[0].into(), c[1].into());
         if area == 0 {
-            return None;
+            return;
         }
+        // Wound so that edge functions are positive inside.
         if area < 0 {
             corners.swap(1, 2);
             inverse_depths.swap(1, 2);
         }
         let [a, b, c] = corners;
-        let delta = |to: [i32; 2]| [(to[0] - a[0]) as f32, (to[1] - a[1]) as f32];
-        let ([bx, by], [cx, cy]) = (delta(b), delta(c));
-        let (db, dc) = (inverse_depths[1] - inverse_depths[0], inverse_depths[2] - inverse_depths[0]);
-        let scale = SUBPIXEL as f32 / area.unsigned_abs() as f32;
-        Some(Self {
-            corners,
-            inverse_depth: inverse_depths[0],
-            slope: [(db * cy - dc * by) * scale, (dc * bx - db * cx) * scale],
-            range: [
-                inverse_depths[0].min(inverse_depths[1]).min(inverse_depths[2]),
-                inverse_depths[0].max(inverse_depths[1]).max(inverse_depths[2]),
-            ],
-            triangle,
-            first_row,
-            last_row,
-            first_column,
-            last_column,
-        })
-    }
 
-    /// Offers the triangle to every pixel centre it covers in `rows` (first and last); `keys` starts at the first row.
-    #[inline]
-    fn fill(&self, keys: &mut [u64], width: usize, rows: (i32, i32)) {
-        let [a, b, c] = self.corners;
-        let (first_row, last_row) = (self.first_row.max(rows.0), self.last_row.min(rows.1));
-        let center = |pixel: i32| i64::from(pixel) * SUBPIXEL + SUBPIXEL / 2;
-        let (x, y) = (center(self.first_column), center(first_row));
         // Non-negative where covered: edges that are not top or left give away the pixels exactly on them.
+        let (x, y) = (pixel_center(first_column), pixel_center(first_row));
         let start = |from: [i32; 2], to: [i32; 2]| {
             let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
             let top_left = dy < 0 || (dy == 0 && dx > 0);
             edge_function(from, to, x, y) - i64::from(!top_left)
         };
-        let mut row_edges = [start(a, b), start(b, c), start(c, a)];
-        let step = |from: [i32; 2], to: [i32; 2], axis: usize| i64::from(to[axis] - from[axis]) << SUBPIXEL_BITS;
-        let step_x = [-step(a, b, 1), -step(b, c, 1), -step(c, a, 1)];
-        let step_y = [step(a, b, 0), step(b, c, 0), step(c, a, 0)];
+        let step = |from: [i32; 2], to: [i32; 2]| [i64::from(from[1] - to[1]), i64::from(to[0] - from[0])];
+        let spread = Spread {
+            triangle,
+            first_row: first_row as usize,
+            rows: (last_row - first_row + 1) as usize,
+            first_column: first_column as usize,
+            columns: (last_column - first_column + 1) as usize,
+            edges: [start(a, b), start(b, c), start(c, a)],
+            steps: [step(a, b), step(b, c), step(c, a)],
+            depth: DepthPlane::new(corners, inverse_depths, area.unsigned_abs(), first_column),
+        };
+        let extent = (high[0] - low[0]).max(high[1] - low[1]) >> SUBPIXEL_BITS;
+        if spread.columns <= BLOCKED_COLUMNS && extent < BLOCKED_EXTENT && self.width >= LANES {
+            self.fill_blocks(&spread);
+        } else {
+            self.fill_spans(&spread);
+        }
+    }
 
-        // Relative to the first corner and never to the band, so that bands cannot change a bit of it.
-        let from_corner = |pixel: i32, corner: i32| (center(pixel) - i64::from(corner)) as f32 / SUBPIXEL as f32;
-        let left = self.inverse_depth + from_corner(self.first_column, a[0]) * self.slope[0];
-        let low_bits = u64::from(!self.triangle);
-        let columns = self.last_column - self.first_column + 1;
-        for row in first_row..=last_row {
-            let base = left + from_corner(row, a[1]) * self.slope[1];
-            let at = (row - rows.0) as usize * width + self.first_column as usize;
-            let offer = |key: &mut u64, column: i32| {
-                let inverse_depth = (base + column as f32 * self.slope[0]).max(self.range[0]).min(self.range[1]);
-                *key = (*key).max(u64::from(inverse_depth.to_bits()) << 32 | low_bits);
-            };
-            if columns <= TESTED_SPAN {
-                let mut edges = row_edges;
-                for (column, key) in keys[at..at + columns as usize].iter_mut().enumerate() {
-                    if edges[0] | edges[1] | edges[2] >= 0 {
-                        offer(key, column as i32);
-                    }
-                    for k in 0..3 {
-                        edges[k] += step_x[k];
-                    }
+    /// Tests every pixel of a small triangle's bounding box, some at once and without branches.
+    #[inline]
+    fn fill_blocks(&mut self, spread: &Spread) {
+        // A pixel's step is a multiple of `SUBPIXEL`, so the bits below decide no sign, and the rest fits 32 bits.
+        let mut row_edges = spread.edges.map(|edge| (edge >> SUBPIXEL_BITS) as i32);
+        let steps = spread.steps.map(|step| step.map(|step| step as i32));
+        let lane_steps = steps.map(|[step, _]| i32x4::new([0, step, 2 * step, 3 * step]));
+        let triangle = u32x4::splat(spread.triangle);
+        for row in spread.first_row..spread.first_row + spread.rows {
+            let base = spread.depth.at_row(row);
+            let line = (row - self.first_row) * self.width;
+            let mut column = spread.first_column;
+            while column < spread.first_column + spread.columns {
+                // At the right border blocks overlap: pixels met twice or outside of the box change nothing.
+                let start = column.min(self.width - LANES);
+                column += LANES;
+                let shift = start as i32 - spread.first_column as i32;
+                let edge = |k: usize| i32x4::splat(row_edges[k] + shift * steps[k][0]) + lane_steps[k];
+                let outside = (edge(0) | edge(1) | edge(2)).simd_lt(i32x4::ZERO);
+                if outside.all() {
+                    continue;
                 }
-            } else {
-                let (mut first, mut last) = (0i64, i64::from(columns - 1));
-                for k in 0..3 {
-                    match step_x[k] {
-                        0 if row_edges[k] < 0 => last = -1,
-                        0 => {}
-                        up if up > 0 => first = first.max(-row_edges[k].div_euclid(up)),
-                        down => last = last.min(row_edges[k].div_euclid(-down)),
-                    }
-                }
-                for column in first..=last {
-                    offer(&mut keys[at + column as usize], column as i32);
-                }
+                let at = line + start;
+                let depths: &mut [f32; LANES] = (&mut self.depth[at..at + LANES]).try_into().expect("a block");
+                let owners: &mut [u32; LANES] = (&mut self.triangle[at..at + LANES]).try_into().expect("a block");
+                let (old_depths, old_owners) = (f32x4::new(*depths), u32x4::new(*owners));
+                let inverse_depths = spread.depth.at_offsets(base, shift);
+                let nearer = inverse_depths.simd_gt(old_depths).to_bits() & !outside.cast_unsigned();
+                *depths = f32x4::from_bits(nearer).select(inverse_depths, old_depths).to_array();
+                *owners = nearer.select(triangle, old_owners).to_array();
             }
             for k in 0..3 {
-                row_edges[k] += step_y[k];
+                row_edges[k] += steps[k][1];
             }
         }
     }
+
+    /// Solves for the first and last covered pixel of each row.
+    fn fill_spans(&mut self, spread: &Spread) {
+        let mut edges = spread.edges;
+        for row in spread.first_row..spread.first_row + spread.rows {
+            let (mut first, mut last) = (0, spread.columns as i64 - 1);
+            for k in 0..3 {
+                match spread.steps[k][0] << SUBPIXEL_BITS {
+                    0 if edges[k] < 0 => last = -1,
+                    0 => {}
+                    up if up > 0 => first = first.max(-edges[k].div_euclid(up)),
+                    down => last = last.min(edges[k].div_euclid(-down)),
+                }
+                edges[k] += spread.steps[k][1] << SUBPIXEL_BITS;
+            }
+            let base = spread.depth.at_row(row);
+            let line = (row - self.first_row) * self.width + spread.first_column;
+            for column in first..=last {
+                let at = line + column as usize;
+                let inverse_depth = spread.depth.at_offset(base, column as i32);
+                if inverse_depth > self.depth[at] {
+                    self.depth[at] = inverse_depth;
+                    self.triangle[at] = spread.triangle;
+                }
+            }
+        }
+    }
+
+    /// Barycentrics and depth of what was drawn.
+    fn resolve(
+        &mut self,
+        vertices: &[Vertex],
+        triangles: &[[u32; 3]],
+        projection: &Projection,
+        barycentric: &mut [[f32; 2]],
+    ) {
+        for row in 0..self.rows {
+            let y = (self.first_row + row) as f32 + 0.5 - projection.center[1];
+            let mut last = GBuffer::EMPTY;
+            let mut corners = [[0.0; 3]; 3];
+            for column in 0..self.width {
+                let index = row * self.width + column;
+                let triangle = self.triangle[index];
+                if triangle == GBuffer::EMPTY {
+                    continue;
+                }
+                if triangle != last {
+                    corners = triangles[triangle as usize].map(|vertex| vertices[vertex as usize].homogeneous);
+                    last = triangle;
+                }
+                let x = column as f32 + 0.5 - projection.center[0];
+                let [a, b, c] = perspective_weights(corners, [x, y]);
+                barycentric[index] = [b, c];
+                let depth = a * corners[0][2] + b * corners[1][2] + c * corners[2][2];
+                self.depth[index] = depth.max(NEAR_DEPTH);
+            }
+        }
+    }
+}
+
+/// A triangle over the pixels of its bounding box.
+struct Spread {
+    triangle: u32,
+    first_row: usize,
+    rows: usize,
+    first_column: usize,
+    columns: usize,
+    /// Edge functions at the first pixel centre, and their steps to the right and down in units of `SUBPIXEL`.
+    edges: [i64; 3],
+    steps: [[i64; 2]; 3],
+    depth: DepthPlane,
+}
+
+/// Inverse depth, which is linear in the picture. It hangs on the triangle and never on the band, so that bands cannot change
+/// a bit of it.
+struct DepthPlane {
+    /// At the first column, at the height of the first corner.
+    left: f32,
+    first_corner_y: i32,
+    /// Per pixel.
+    slope: [f32; 2],
+    /// That of the corners, which it never leaves, however thin the triangle.
+    range: [f32; 2],
+}
+
+impl DepthPlane {
+    #[inline]
+    fn new([a, b, c]: [[i32; 2]; 3], inverse_depths: [f32; 3], area: u64, first_column: i32) -> Self {
+        let delta = |to: [i32; 2]| [(to[0] - a[0]) as f32, (to[1] - a[1]) as f32];
+        let ([bx, by], [cx, cy]) = (delta(b), delta(c));
+        let (db, dc) = (inverse_depths[1] - inverse_depths[0], inverse_depths[2] - inverse_depths[0]);
+        let scale = SUBPIXEL as f32 / area as f32;
+        let slope = [(db * cy - dc * by) * scale, (dc * bx - db * cx) * scale];
+        let from_corner = (pixel_center(first_column) - i64::from(a[0])) as f32 / SUBPIXEL as f32;
+        Self {
+            left: inverse_depths[0] + from_corner * slope[0],
+            first_corner_y: a[1],
+            slope,
+            range: [
+                inverse_depths[0].min(inverse_depths[1]).min(inverse_depths[2]),
+                inverse_depths[0].max(inverse_depths[1]).max(inverse_depths[2]),
+            ],
+        }
+    }
+
+    #[inline]
+    fn at_row(&self, row: usize) -> f32 {
+        let from_corner = (pixel_center(row as i32) - i64::from(self.first_corner_y)) as f32 / SUBPIXEL as f32;
+        self.left + from_corner * self.slope[1]
+    }
+
+    #[inline]
+    fn at_offset(&self, at_row: f32, columns: i32) -> f32 {
+        (at_row + columns as f32 * self.slope[0]).max(self.range[0]).min(self.range[1])
+    }
+
+    /// [`DepthPlane::at_offset`] of `columns` and the next three, to the same bits.
+    #[inline]
+    fn at_offsets(&self, at_row: f32, columns: i32) -> f32x4 {
+        let columns = f32x4::splat(columns as f32) + f32x4::new([0.0, 1.0, 2.0, 3.0]);
+        let depths = f32x4::splat(at_row) + columns * f32x4::splat(self.slope[0]);
+        depths.fast_max(f32x4::splat(self.range[0])).fast_min(f32x4::splat(self.range[1]))
+    }
+}
+
+/// Fixed-point position of a pixel's centre.
+#[inline]
+fn pixel_center(pixel: i32) -> i64 {
+    i64::from(pixel) * SUBPIXEL + i64::from(HALF)
 }
 
 /// Twice the signed area of (from, to, point), in sub-pixel units.
