@@ -7,8 +7,8 @@ use crate::real::Real;
 pub(super) const WEIGHT_SCALE: f64 = 0.99;
 
 /// 1 + 0.99 tanh of raw weights.
-pub(super) fn activate<T: Real, const N: usize>(raw: Option<&[T; N]>) -> [T; N] {
-    raw.map_or([T::ONE; N], |raw| T::tanh(*raw).map(|t| T::ONE + T::of(WEIGHT_SCALE) * t))
+pub(super) fn activate<T: Real, const N: usize>(raw: [T; N]) -> [T; N] {
+    T::tanh(raw).map(|t| T::ONE + T::of(WEIGHT_SCALE) * t)
 }
 
 /// Derivative of [`activate`], from its result.
@@ -43,7 +43,8 @@ pub(super) fn add_scaled<T: Real>(sum: &mut [T; 3], scale: T, a: [T; 3]) {
     }
 }
 
-/// What a cube takes from the grid.
+/// What a cube takes from the field.
+#[derive(Clone, Copy, Default)]
 pub(super) struct CubeInput<T> {
     pub(super) sdf: [T; 8],
     pub(super) position: [[T; 3]; 8],
@@ -52,13 +53,14 @@ pub(super) struct CubeInput<T> {
     pub(super) beta: [T; 12],
 }
 
-/// Gradients of a loss by a [`CubeInput`].
-#[derive(Default)]
+/// Gradients of a loss by a [`CubeInput`], and by the cube's gamma.
+#[derive(Clone, Copy, Default)]
 pub(super) struct CubeGradient<T> {
     pub(super) sdf: [T; 8],
     pub(super) position: [[T; 3]; 8],
     pub(super) alpha: [T; 8],
     pub(super) beta: [T; 12],
+    pub(super) gamma: T,
 }
 
 /// Where a field that is linear along an edge is zero: the share of either end, and the difference of the field.

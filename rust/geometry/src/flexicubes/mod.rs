@@ -36,8 +36,10 @@ use self::topology::{Cube, Dual, Quad, Topology, split};
 use crate::real::Real;
 use crate::{Error, Result};
 
-/// Dual vertices or quads that one parallel task handles.
+/// Cubes, dual vertices or quads that one parallel task handles.
 const TASK: usize = 512;
+/// Cubes that are loaded or stored together.
+const BLOCK: usize = 32;
 
 /// A regular grid of cubes.
 ///
@@ -204,6 +206,7 @@ impl<'a, T: Real> Field<'a, T> {
         Ok(())
     }
 
+    /// Copies what a cube takes from the field, weights still raw.
     fn load(&self, grid: &Grid, cube: &Cube) -> CubeInput<T> {
         let at = cube.at.map(usize::from);
         let vertices = grid.vertices_of(at);
@@ -214,8 +217,8 @@ impl<'a, T: Real> Field<'a, T> {
                 let place = [at[0] + (corner & 1), at[1] + (corner >> 1 & 1), at[2] + (corner >> 2 & 1)];
                 self.positions.at_place(place, vertices[corner])
             }),
-            alpha: activate(self.weights.alpha.map(|alpha| &alpha[id])),
-            beta: activate(self.weights.beta.map(|beta| &beta[id])),
+            alpha: self.weights.alpha.map_or([T::ZERO; 8], |alpha| alpha[id]),
+            beta: self.weights.beta.map_or([T::ZERO; 12], |beta| beta[id]),
         }
     }
 }
@@ -233,6 +236,8 @@ pub enum Mode {
 pub struct FlexiCubes<T> {
     grid: Grid,
     topology: Topology,
+    /// What each surface cube takes from the field, weights activated.
+    inputs: Vec<CubeInput<T>>,
     /// Activated gamma by surface cube; empty without gamma.
     gamma: Vec<T>,
     vertices: Vec<[T; 3]>,
@@ -249,6 +254,7 @@ impl<T: Real> FlexiCubes<T> {
         Self {
             grid,
             topology: Topology::new(grid),
+            inputs: Vec::new(),
             gamma: Vec::new(),
             vertices: Vec::new(),
             faces: Vec::new(),
@@ -268,29 +274,51 @@ impl<T: Real> FlexiCubes<T> {
     ///
     /// Refuses buffers that do not fit the grid, and numbers that are not finite: all of `sdf`, and those of positions and
     /// weights that the surface needs.
-    pub fn extract<'a>(&'a mut self, field: Field<'a, T>, mode: Mode) -> Result<Surface<'a, T>> {
+    pub fn extract(&mut self, field: Field<'_, T>, mode: Mode) -> Result<Surface<'_, T>> {
         field.check(&self.grid)?;
         let training = mode == Mode::Training;
-        self.topology.update(field.sdf, training)?;
-        self.place_duals(&field)?;
-        self.activate_gammas(&field)?;
-        self.make_faces(training);
+        // One way onto the pool's threads instead of one a step.
+        rayon::scope(|_| {
+            self.topology.update(field.sdf, training)?;
+            self.load_cubes(&field);
+            self.place_duals()?;
+            self.activate_gammas(&field)?;
+            self.make_faces(training);
+            Ok::<(), Error>(())
+        })?;
         Ok(Surface {
             num_dual: self.topology.duals.len(),
             vertices: &self.vertices,
             faces: &self.faces,
             deviation: &self.deviation,
-            field,
             grid: self.grid,
             topology: &self.topology,
+            inputs: &self.inputs,
             gamma: &self.gamma,
             quads: &self.quads,
             center_gradients: &mut self.center_gradients,
         })
     }
 
-    fn place_duals(&mut self, field: &Field<T>) -> Result<()> {
-        let Self { grid, topology, vertices, deviation, .. } = self;
+    fn load_cubes(&mut self, field: &Field<T>) {
+        let Self { grid, topology, inputs, .. } = self;
+        inputs.resize(topology.cubes.len(), CubeInput::default());
+        let Weights { alpha, beta, .. } = field.weights;
+        let blocks = inputs.par_chunks_mut(BLOCK).zip(topology.cubes.par_chunks(BLOCK));
+        blocks.with_min_len(TASK / BLOCK).for_each(|(inputs, cubes)| {
+            // Surface cubes are far apart in memory. A loop that only copies keeps many of them on their way at once.
+            for (input, cube) in inputs.iter_mut().zip(cubes) {
+                *input = field.load(grid, cube);
+            }
+            for input in inputs {
+                input.alpha = if alpha.is_some() { activate(input.alpha) } else { [T::ONE; 8] };
+                input.beta = if beta.is_some() { activate(input.beta) } else { [T::ONE; 12] };
+            }
+        });
+    }
+
+    fn place_duals(&mut self) -> Result<()> {
+        let Self { topology, inputs, vertices, deviation, .. } = self;
         let duals = &topology.duals;
         vertices.resize(duals.len(), [T::ZERO; 3]);
         deviation.resize(topology.deviations, T::ZERO);
@@ -303,7 +331,7 @@ impl<T: Real> FlexiCubes<T> {
             .map(|((vertices, mut deviation), duals)| {
                 let mut broken = None;
                 for (dual, vertex) in duals.iter().zip(vertices) {
-                    let input = field.load(grid, &topology.cubes[dual.cube as usize]);
+                    let input = &inputs[dual.cube as usize];
                     *vertex = input.dual_vertex(dual.edges);
                     let (of_dual, rest) = deviation.split_at_mut(dual.edges.count_ones() as usize);
                     input.deviation(dual.edges, *vertex, of_dual);
@@ -378,7 +406,7 @@ impl<T: Real> FlexiCubes<T> {
     }
 }
 
-/// An extracted surface, and what its backward pass needs. It borrows the field, so that nothing changes in between.
+/// An extracted surface, and what its backward pass needs. The field is free to change meanwhile.
 pub struct Surface<'a, T> {
     /// `[num_dual]` dual vertices, then in training one centre a quad.
     ///
@@ -391,9 +419,9 @@ pub struct Surface<'a, T> {
     pub deviation: &'a [T],
     /// Number of dual vertices.
     pub num_dual: usize,
-    field: Field<'a, T>,
     grid: Grid,
     topology: &'a Topology,
+    inputs: &'a [CubeInput<T>],
     gamma: &'a [T],
     quads: &'a [[u32; 4]],
     center_gradients: &'a mut Vec<CenterGradient<T>>,
@@ -450,8 +478,14 @@ impl<T: Real> Surface<'_, T> {
             Error::check_length("d_deviation", d_deviation.len(), self.deviation.len(), "one gradient a deviation")?;
         }
         gradients.check(&self.grid)?;
-        self.centers_backward(d_vertices);
+        rayon::scope(|_| {
+            self.centers_backward(d_vertices);
+            self.cubes_backward(d_vertices, d_deviation, gradients);
+        });
+        Ok(())
+    }
 
+    fn cubes_backward(&self, d_vertices: &[[T; 3]], d_deviation: Option<&[T]>, gradients: Gradients<'_, T>) {
         // A layer of cubes touches two planes of vertices; even layers share none, and neither do odd ones.
         let Gradients { mut positions, mut sdf, mut alpha, mut beta, mut gamma } = gradients;
         let [rx, ry, rz] = self.grid.resolution;
@@ -477,12 +511,20 @@ impl<T: Real> Surface<'_, T> {
                 .collect();
             layers.into_par_iter().for_each(|(i, mut layer)| {
                 let starts = &self.topology.layer_start;
-                for index in starts[i]..starts[i + 1] {
-                    self.cube_backward(index, d_vertices, d_deviation, i, &mut layer);
+                let mut gradients = [CubeGradient::default(); BLOCK];
+                for start in (starts[i]..starts[i + 1]).step_by(BLOCK) {
+                    let cubes = start..starts[i + 1].min(start + BLOCK);
+                    for (index, gradient) in cubes.clone().zip(&mut gradients) {
+                        *gradient = self.cube_backward(index, d_vertices, d_deviation);
+                    }
+                    // As in the forward pass, a loop that only adds waits less for memory.
+                    for (index, gradient) in cubes.zip(&gradients) {
+                        let [_, j, k] = self.topology.cubes[index].at.map(usize::from);
+                        layer.add(&self.grid, [j, k], gradient);
+                    }
                 }
             });
         }
-        Ok(())
     }
 
     fn centers_backward(&mut self, d_vertices: &[[T; 3]]) {
@@ -495,56 +537,30 @@ impl<T: Real> Surface<'_, T> {
         });
     }
 
-    fn cube_backward(
-        &self,
-        index: usize,
-        d_vertices: &[[T; 3]],
-        d_deviation: Option<&[T]>,
-        layer_index: usize,
-        layer: &mut LayerGradients<'_, T>,
-    ) {
-        let cube = self.topology.cubes[index];
-        let input = self.field.load(&self.grid, &cube);
+    /// Gradients by what one surface cube takes from the field, by raw weights.
+    fn cube_backward(&self, index: usize, d_vertices: &[[T; 3]], d_deviation: Option<&[T]>) -> CubeGradient<T> {
+        let input = &self.inputs[index];
+        let cube = &self.topology.cubes[index];
         let mut gradient = CubeGradient::default();
-        let mut d_gamma = T::ZERO;
+        let first = cube.first_dual as usize;
         let count = tables::CASES[cube.case as usize].count as usize;
-        for index in cube.first_dual as usize..cube.first_dual as usize + count {
-            let dual = &self.topology.duals[index];
+        for (index, dual) in (first..).zip(&self.topology.duals[first..first + count]) {
             let mut d_vertex = d_vertices[index];
-            self.gather_from_quads(dual, d_vertices, &mut d_vertex, &mut d_gamma);
+            self.gather_from_quads(dual, d_vertices, &mut d_vertex, &mut gradient.gamma);
             if let Some(d_deviation) = d_deviation {
                 let d_deviation = &d_deviation[dual.first_deviation as usize..];
                 input.deviation_backward(dual.edges, self.vertices[index], d_deviation, &mut d_vertex, &mut gradient);
             }
             input.dual_vertex_backward(dual.edges, self.vertices[index], d_vertex, &mut gradient);
         }
-
-        let [i, j, k] = cube.at.map(usize::from);
-        let vertices = self.grid.vertices_of([i - layer_index, j, k]);
-        let cube = self.grid.cube(i - layer_index, j, k);
-        if let Some(positions) = &mut layer.positions {
-            for (vertex, d_position) in vertices.into_iter().zip(gradient.position) {
-                dual::add_scaled(&mut positions[vertex], T::ONE, d_position);
-            }
+        for (gradient, activated) in gradient.alpha.iter_mut().zip(input.alpha) {
+            *gradient = *gradient * activation_slope(activated);
         }
-        if let Some(sdf) = &mut layer.sdf {
-            for (vertex, d_sdf) in vertices.into_iter().zip(gradient.sdf) {
-                sdf[vertex] += d_sdf;
-            }
+        for (gradient, activated) in gradient.beta.iter_mut().zip(input.beta) {
+            *gradient = *gradient * activation_slope(activated);
         }
-        if let Some(alpha) = &mut layer.alpha {
-            for corner in 0..8 {
-                alpha[cube][corner] += gradient.alpha[corner] * activation_slope(input.alpha[corner]);
-            }
-        }
-        if let Some(beta) = &mut layer.beta {
-            for edge in 0..12 {
-                beta[cube][edge] += gradient.beta[edge] * activation_slope(input.beta[edge]);
-            }
-        }
-        if let (Some(gamma), Some(&activated)) = (&mut layer.gamma, self.gamma.get(index)) {
-            gamma[cube] += d_gamma * gamma_slope(activated);
-        }
+        gradient.gamma = self.gamma.get(index).map_or(T::ZERO, |&activated| gradient.gamma * gamma_slope(activated));
+        gradient
     }
 
     /// Adds what the centres of its quads hand to a dual vertex and to its cube's gamma.
@@ -554,6 +570,37 @@ impl<T: Real> Surface<'_, T> {
             dual::add_scaled(d_vertex, gradient.share[corner % 2], d_vertices[self.num_dual + quad]);
             let opposite = self.quads[quad][(corner + 2) % 4];
             *d_gamma += gradient.weight[corner % 2] * gamma_of(self.topology, self.gamma, opposite);
+        }
+    }
+}
+
+impl<T: Real> LayerGradients<'_, T> {
+    /// Adds the gradient of the cube at `(j, k)` of the layer.
+    fn add(&mut self, grid: &Grid, [j, k]: [usize; 2], gradient: &CubeGradient<T>) {
+        let vertices = grid.vertices_of([0, j, k]);
+        let cube = grid.cube(0, j, k);
+        if let Some(positions) = &mut self.positions {
+            for (vertex, d_position) in vertices.into_iter().zip(gradient.position) {
+                dual::add_scaled(&mut positions[vertex], T::ONE, d_position);
+            }
+        }
+        if let Some(sdf) = &mut self.sdf {
+            for (vertex, d_sdf) in vertices.into_iter().zip(gradient.sdf) {
+                sdf[vertex] += d_sdf;
+            }
+        }
+        if let Some(alpha) = &mut self.alpha {
+            for (sum, d_alpha) in alpha[cube].iter_mut().zip(gradient.alpha) {
+                *sum += d_alpha;
+            }
+        }
+        if let Some(beta) = &mut self.beta {
+            for (sum, d_beta) in beta[cube].iter_mut().zip(gradient.beta) {
+                *sum += d_beta;
+            }
+        }
+        if let Some(gamma) = &mut self.gamma {
+            gamma[cube] += gradient.gamma;
         }
     }
 }
