@@ -3,7 +3,7 @@
 
 use divan::Bencher;
 use maquette_core::{Camera, Plane};
-use maquette_raster::{Edges, NormalViews, Shading, Silhouettes, rasterize_views};
+use maquette_raster::{Edges, NormalViews, Shading, Silhouettes, rasterize_views, rasterize_views_into};
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -33,7 +33,8 @@ const CASES: [(usize, usize); 6] =
 #[divan::bench(args = CASES)]
 fn rasterize(bencher: Bencher, (triangles, size): (usize, usize)) {
     let ((positions, triangles), cameras) = (mesh(triangles), seven_cameras(size));
-    bencher.bench_local(|| rasterize_views(&positions, &triangles, &cameras));
+    let mut gbuffers = Vec::new();
+    bencher.bench_local(|| rasterize_views_into(&positions, &triangles, &cameras, &mut gbuffers));
 }
 
 #[divan::bench(args = [5_000, 20_000, 40_000])]
@@ -56,7 +57,8 @@ fn silhouettes(bencher: Bencher, (triangles, size): (usize, usize)) {
 #[divan::bench(args = [Shading::Flat, Shading::Smooth])]
 fn normals_and_masks_forward(bencher: Bencher, shading: Shading) {
     let ((positions, triangles), cameras) = (mesh(20_000), seven_cameras(320));
-    bencher.bench_local(|| NormalViews::render(&positions, &triangles, &cameras, shading));
+    let mut views = NormalViews::new(&cameras, shading);
+    bencher.bench_local(|| views.render(&positions, &triangles));
 }
 
 /// The target of the rasteriser: 20 000 triangles, seven views of 320 pixels, normals and masks, there and back.
@@ -65,12 +67,9 @@ fn normals_and_masks_forward_backward(bencher: Bencher, shading: Shading) {
     let ((positions, triangles), cameras) = (mesh(20_000), seven_cameras(320));
     let normal_gradients: Vec<_> = cameras.iter().map(|_| Plane::filled(320, 320, [0.3, -0.2, 0.5])).collect();
     let mask_gradients: Vec<_> = cameras.iter().map(|_| Plane::filled(320, 320, [0.7])).collect();
+    let mut views = NormalViews::new(&cameras, shading);
     bencher.bench_local(|| {
-        NormalViews::render(&positions, &triangles, &cameras, shading).backward(
-            &positions,
-            &triangles,
-            &normal_gradients,
-            &mask_gradients,
-        )
+        views.render(&positions, &triangles);
+        views.backward(&positions, &triangles, &normal_gradients, &mask_gradients)
     });
 }

@@ -98,11 +98,7 @@ impl Silhouettes {
     #[must_use]
     pub fn antialias<const C: usize>(&self, plane: &Plane<C>) -> Plane<C> {
         let mut blended = plane.clone();
-        for crossing in &self.crossings {
-            let (to, weight) = crossing.blend();
-            let difference = crossing.difference(plane);
-            add(&mut blended.data[to], difference.map(|x| x * weight));
-        }
+        self.blend(&mut blended, |pixel| plane.data[pixel]);
         blended
     }
 
@@ -120,17 +116,41 @@ impl Silhouettes {
         for (sum, &g) in plane_gradient.data.iter_mut().zip(&gradient.data) {
             add(sum, g);
         }
+        let add_value = |pixel: usize, g: [f32; C]| add(&mut plane_gradient.data[pixel], g);
+        self.blend_backward(gradient, |pixel| plane.data[pixel], positions, camera, add_value, position_gradients);
+    }
+
+    /// [`Silhouettes::antialias`] of a plane that holds `value(pixel)` everywhere, in its place.
+    pub(crate) fn blend<const C: usize>(&self, plane: &mut Plane<C>, value: impl Fn(usize) -> [f32; C]) {
+        for crossing in &self.crossings {
+            let (to, weight) = crossing.blend();
+            let difference = crossing.difference(&value);
+            add(&mut plane.data[to], difference.map(|x| x * weight));
+        }
+    }
+
+    /// Gradient of [`Silhouettes::blend`], except that each pixel also hands its own on to its value: calls
+    /// `add_value(pixel, gradient)` and adds to `position_gradients`.
+    pub(crate) fn blend_backward<const C: usize>(
+        &self,
+        gradient: &Plane<C>,
+        value: impl Fn(usize) -> [f32; C],
+        positions: &[[f32; 3]],
+        camera: &Camera,
+        mut add_value: impl FnMut(usize, [f32; C]),
+        position_gradients: &mut [[f32; 3]],
+    ) {
         let projection = Projection::new(camera);
         for crossing in &self.crossings {
             let (to, weight) = crossing.blend();
             let g = gradient.data[to];
-            add(&mut plane_gradient.data[crossing.near as usize], g.map(|x| x * weight));
-            add(&mut plane_gradient.data[crossing.far as usize], g.map(|x| -x * weight));
+            add_value(crossing.near as usize, g.map(|x| x * weight));
+            add_value(crossing.far as usize, g.map(|x| -x * weight));
 
-            let difference = crossing.difference(plane);
+            let difference = crossing.difference(&value);
             let to_fraction = crossing.squareness * (0..C).map(|k| g[k] * difference[k]).sum::<f32>();
             if to_fraction != 0.0 {
-                crossing.add_vertex_gradients(to_fraction, plane.width, positions, &projection, position_gradients);
+                crossing.add_vertex_gradients(to_fraction, gradient.width, positions, &projection, position_gradients);
             }
         }
     }
@@ -147,8 +167,8 @@ impl Crossing {
 
     /// Near minus far value.
     #[inline]
-    fn difference<const C: usize>(&self, plane: &Plane<C>) -> [f32; C] {
-        let (near, far) = (plane.data[self.near as usize], plane.data[self.far as usize]);
+    fn difference<const C: usize>(&self, value: impl Fn(usize) -> [f32; C]) -> [f32; C] {
+        let (near, far) = (value(self.near as usize), value(self.far as usize));
         std::array::from_fn(|k| near[k] - far[k])
     }
 

@@ -28,7 +28,7 @@ pub use interpolate::{
 pub use normals::{face_normals, face_normals_backward, vertex_normals, vertex_normals_backward};
 pub use projection::NEAR_DEPTH;
 pub use rasterize::{rasterize, rasterize_backward, rasterize_views, rasterize_views_into};
-pub use render::{NormalViews, Shading};
+pub use render::{NormalView, NormalViews, Shading};
 
 /// What one camera sees: for every pixel centre the nearest triangle, if any.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -42,7 +42,7 @@ const BLOCKED_EXTENT: i32 = 256;
 /// [`crate::NEAR_DEPTH`] is cut away. Pixels further than 131072 from the image corner stay empty.
 pub fn rasterize(positions: &[[f32; 3]], triangles: &[[u32; 3]], camera: &Camera) -> GBuffer {
     let mut gbuffer = GBuffer::default();
-    rasterize_bands(positions, triangles, camera, BANDS_PER_THREAD * rayon::current_num_threads(), &mut gbuffer);
+    rasterize_bands(positions, triangles, camera, bands_for_views(1), &mut gbuffer);
     gbuffer
 }
 
@@ -61,14 +61,20 @@ pub fn rasterize_views_into(
     gbuffers: &mut Vec<GBuffer>,
 ) {
     gbuffers.resize_with(cameras.len(), GBuffer::default);
-    let bands = (BANDS_PER_THREAD * rayon::current_num_threads()).div_ceil(cameras.len().max(1));
+    let bands = bands_for_views(cameras.len());
     gbuffers
         .par_iter_mut()
         .zip(cameras)
         .for_each(|(gbuffer, camera)| rasterize_bands(positions, triangles, camera, bands, gbuffer));
 }
 
-fn rasterize_bands(
+/// Bands of each view, where `views` of them are drawn at the same time.
+pub(crate) fn bands_for_views(views: usize) -> usize {
+    (BANDS_PER_THREAD * rayon::current_num_threads()).div_ceil(views.max(1))
+}
+
+/// [`rasterize`] in `bands` tasks, into the memory of `gbuffer`.
+pub(crate) fn rasterize_bands(
     positions: &[[f32; 3]],
     triangles: &[[u32; 3]],
     camera: &Camera,
@@ -120,9 +126,15 @@ pub fn rasterize_backward(
     position_gradients: &mut [[f32; 3]],
 ) {
     let projection = Projection::new(camera);
-    scatter(gbuffer.triangle.len(), position_gradients, |range, sums| {
+    let corners_of = |triangle: [u32; 3]| triangle.map(|vertex| projection.project(positions[vertex as usize]));
+    let mut to_homogeneous = vec![[0.0; 3]; positions.len()];
+    scatter(gbuffer.triangle.len(), &mut to_homogeneous, |range, sums| {
+        // Neighbours mostly see the same triangle: add their gradients up before they are handed to its vertices.
+        let mut run = Run { triangle: [0; 3], corners: [[0.0; 3]; 3], gradients: [[0.0; 3]; 3] };
+        let mut last = GBuffer::EMPTY;
         for index in range {
-            if gbuffer.triangle[index] == GBuffer::EMPTY {
+            let seen = gbuffer.triangle[index];
+            if seen == GBuffer::EMPTY {
                 continue;
             }
             let mut to_weights = barycentric_gradients[index];
@@ -130,8 +142,13 @@ pub fn rasterize_backward(
             if to_weights == [0.0; 2] && to_depth == 0.0 {
                 continue;
             }
-            let triangle = triangles[gbuffer.triangle[index] as usize];
-            let corners = triangle.map(|vertex| projection.project(positions[vertex as usize]));
+            if seen != last {
+                run.hand_over(sums);
+                let triangle = triangles[seen as usize];
+                run = Run { triangle, corners: corners_of(triangle), gradients: [[0.0; 3]; 3] };
+                last = seen;
+            }
+            let corners = run.corners;
             to_weights[0] += to_depth * (corners[1][2] - corners[0][2]);
             to_weights[1] += to_depth * (corners[2][2] - corners[0][2]);
             let (column, row) = (index % gbuffer.width, index / gbuffer.width);
@@ -140,11 +157,33 @@ pub fn rasterize_backward(
             let weights = gbuffer.weights(index);
             for k in 0..3 {
                 let [x, y, z] = to_corners[k];
-                let gradient = projection.project_backward([x, y, z + to_depth * weights[k]]);
-                add(&mut sums[triangle[k] as usize], gradient);
+                add(&mut run.gradients[k], [x, y, z + to_depth * weights[k]]);
             }
         }
+        run.hand_over(sums);
     });
+    position_gradients.par_iter_mut().with_min_len(4096).zip(&to_homogeneous).for_each(|(sum, &gradient)| {
+        if gradient != [0.0; 3] {
+            add(sum, projection.project_backward(gradient));
+        }
+    });
+}
+
+/// Gradients to the corners of one triangle, from pixels side by side.
+struct Run {
+    triangle: [u32; 3],
+    corners: [[f32; 3]; 3],
+    gradients: [[f32; 3]; 3],
+}
+
+impl Run {
+    fn hand_over(&self, sums: &mut [[f32; 3]]) {
+        if self.gradients != [[0.0; 3]; 3] {
+            for (vertex, gradient) in self.triangle.into_iter().zip(self.gradients) {
+                add(&mut sums[vertex as usize], gradient);
+            }
+        }
+    }
 }
 
 /// A projected vertex.

@@ -4,11 +4,11 @@ use maquette_core::{Camera, Plane};
 use rayon::prelude::*;
 
 use crate::normals::{unit, unit_backward};
-use crate::scatter::add_all;
+use crate::rasterize::{bands_for_views, rasterize_bands};
+use crate::scatter::{add, add_all};
 use crate::{
-    Edges, GBuffer, Silhouettes, coverage, face_normals, face_normals_backward, interpolate, interpolate_backward,
-    look_up_faces, look_up_faces_backward, rasterize_backward, rasterize_views, vertex_normals,
-    vertex_normals_backward,
+    Edges, GBuffer, Silhouettes, face_normals, face_normals_backward, interpolate_backward, look_up_faces_backward,
+    rasterize_backward, vertex_normals, vertex_normals_backward,
 };
 
 /// Which normal a pixel shows.
@@ -21,138 +21,188 @@ pub enum Shading {
     Smooth,
 }
 
-/// Rendered views with everything that the backward pass needs.
+/// A mesh seen by several cameras. Rendering again reuses the memory of the last time.
 #[derive(Clone, Debug)]
 pub struct NormalViews {
-    /// What each camera sees.
-    pub gbuffers: Vec<GBuffer>,
-    /// Outlines in each view.
-    pub silhouettes: Vec<Silhouettes>,
-    /// World-space normals, unit inside; at outlines blended with what is behind, which is zero where that is nothing.
-    pub normals: Vec<Plane<3>>,
-    /// Coverage, 1 inside and soft at outlines.
-    pub masks: Vec<Plane<1>>,
-    cameras: Vec<Camera>,
+    /// One for each camera.
+    pub views: Vec<NormalView>,
     shading: Shading,
     /// Of triangles or vertices, by `shading`.
     mesh_normals: Vec<[f32; 3]>,
-    /// Normals before they are blended.
-    shaded: Vec<Plane<3>>,
+}
+
+/// What one camera sees.
+#[derive(Clone, Debug)]
+pub struct NormalView {
+    /// The camera.
+    pub camera: Camera,
+    /// Triangles, barycentrics and depth.
+    pub gbuffer: GBuffer,
+    /// Outlines.
+    pub silhouettes: Silhouettes,
+    /// World-space normals, unit inside; at outlines blended with what is behind, which is zero where that is nothing.
+    pub normals: Plane<3>,
+    /// Coverage, 1 inside and soft at outlines.
+    pub mask: Plane<1>,
+    to_positions: Vec<[f32; 3]>,
+    to_normals: Vec<[f32; 3]>,
 }
 
 impl NormalViews {
-    /// Renders a mesh as seen by each of `cameras`.
-    pub fn render(positions: &[[f32; 3]], triangles: &[[u32; 3]], cameras: &[Camera], shading: Shading) -> Self {
-        let ((mesh_normals, edges), gbuffers) = rayon::join(
-            || {
-                let normals = match shading {
-                    Shading::Flat => face_normals(positions, triangles),
-                    Shading::Smooth => vertex_normals(positions, triangles),
-                };
-                (normals, Edges::new(triangles, positions.len()))
-            },
-            || rasterize_views(positions, triangles, cameras),
-        );
-        let mut views = Self {
-            gbuffers,
-            silhouettes: Vec::new(),
-            normals: Vec::new(),
-            masks: Vec::new(),
-            cameras: cameras.to_vec(),
-            shading,
-            mesh_normals,
-            shaded: Vec::new(),
+    /// Views that show nothing yet.
+    pub fn new(cameras: &[Camera], shading: Shading) -> Self {
+        let view = |camera: &Camera| NormalView {
+            camera: camera.clone(),
+            gbuffer: GBuffer::default(),
+            silhouettes: Silhouettes::default(),
+            normals: Plane::filled(0, 0, [0.0; 3]),
+            mask: Plane::filled(0, 0, [0.0]),
+            to_positions: Vec::new(),
+            to_normals: Vec::new(),
         };
-        let rendered: Vec<_> = (0..cameras.len())
-            .into_par_iter()
-            .map(|view| {
-                let gbuffer = &views.gbuffers[view];
-                let silhouettes = Silhouettes::new(gbuffer, positions, triangles, &edges, &cameras[view]);
-                let shaded = match shading {
-                    Shading::Flat => look_up_faces(gbuffer, &views.mesh_normals),
-                    Shading::Smooth => {
-                        let mut plane = interpolate(gbuffer, triangles, &views.mesh_normals);
-                        plane.data.iter_mut().for_each(|normal| *normal = unit(*normal));
-                        plane
-                    }
-                };
-                let mask = silhouettes.antialias(&coverage(gbuffer));
-                let normals = silhouettes.antialias(&shaded);
-                (silhouettes, normals, mask, shaded)
-            })
-            .collect();
-        for (silhouettes, normals, mask, shaded) in rendered {
-            views.silhouettes.push(silhouettes);
-            views.normals.push(normals);
-            views.masks.push(mask);
-            views.shaded.push(shaded);
-        }
-        views
+        Self { views: cameras.iter().map(view).collect(), shading, mesh_normals: Vec::new() }
     }
 
-    /// Gradient to the vertex positions, given those to [`NormalViews::normals`] and [`NormalViews::masks`]. `positions`
-    /// and `triangles` are those that were rendered.
+    /// Renders a mesh into all views.
+    pub fn render(&mut self, positions: &[[f32; 3]], triangles: &[[u32; 3]]) {
+        let shading = self.shading;
+        let (mesh_normals, edges) = rayon::join(
+            || match shading {
+                Shading::Flat => face_normals(positions, triangles),
+                Shading::Smooth => vertex_normals(positions, triangles),
+            },
+            || Edges::new(triangles, positions.len()),
+        );
+        self.mesh_normals = mesh_normals;
+        let mesh_normals = &self.mesh_normals;
+        let bands = bands_for_views(self.views.len());
+        self.views.par_iter_mut().for_each(|view| {
+            rasterize_bands(positions, triangles, &view.camera, bands, &mut view.gbuffer);
+            view.silhouettes = Silhouettes::new(&view.gbuffer, positions, triangles, &edges, &view.camera);
+            view.shade(triangles, mesh_normals, shading);
+        });
+    }
+
+    /// Gradient to the vertex positions, given those to the normals and the mask of each view. `positions` and
+    /// `triangles` are those that were rendered last.
     pub fn backward(
-        &self,
+        &mut self,
         positions: &[[f32; 3]],
         triangles: &[[u32; 3]],
         normal_gradients: &[Plane<3>],
         mask_gradients: &[Plane<1>],
     ) -> Vec<[f32; 3]> {
-        let parts: Vec<_> = (0..self.cameras.len())
-            .into_par_iter()
-            .map(|view| {
-                let (normals, masks) = (&normal_gradients[view], &mask_gradients[view]);
-                self.view_backward(view, positions, triangles, normals, masks)
-            })
-            .collect();
-        let (to_positions, to_normals): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let (shading, mesh_normals) = (self.shading, &self.mesh_normals);
+        self.views.par_iter_mut().zip(normal_gradients.par_iter().zip(mask_gradients)).for_each(
+            |(view, (to_normals, to_mask))| {
+                view.backward(positions, triangles, mesh_normals, shading, to_normals, to_mask);
+            },
+        );
         let mut normal_sums = vec![[0.0; 3]; self.mesh_normals.len()];
         let mut sums = vec![[0.0; 3]; positions.len()];
-        add_all(&mut normal_sums, &to_normals);
-        add_all(&mut sums, &to_positions);
+        add_all(&mut normal_sums, &self.views, |view| &view.to_normals);
+        add_all(&mut sums, &self.views, |view| &view.to_positions);
         match self.shading {
             Shading::Flat => face_normals_backward(positions, triangles, &normal_sums, &mut sums),
             Shading::Smooth => vertex_normals_backward(positions, triangles, &normal_sums, &mut sums),
         }
         sums
     }
+}
 
-    /// Gradients of one view to the positions, through outlines and barycentrics, and to the mesh's normals.
-    fn view_backward(
-        &self,
-        view: usize,
+impl NormalView {
+    fn shade(&mut self, triangles: &[[u32; 3]], mesh_normals: &[[f32; 3]], shading: Shading) {
+        let gbuffer = &self.gbuffer;
+        let normal = |pixel: usize| pixel_normal(gbuffer, pixel, triangles, mesh_normals, shading).1;
+        fill(&mut self.normals, gbuffer, normal);
+        fill(&mut self.mask, gbuffer, |pixel| coverage_at(gbuffer, pixel));
+        self.silhouettes.blend(&mut self.normals, normal);
+        self.silhouettes.blend(&mut self.mask, |pixel| coverage_at(gbuffer, pixel));
+    }
+
+    /// Leaves gradients in `to_positions`, through outlines and barycentrics, and in `to_normals`.
+    fn backward(
+        &mut self,
         positions: &[[f32; 3]],
         triangles: &[[u32; 3]],
+        mesh_normals: &[[f32; 3]],
+        shading: Shading,
         normal_gradient: &Plane<3>,
         mask_gradient: &Plane<1>,
-    ) -> (Vec<[f32; 3]>, Vec<[f32; 3]>) {
-        let (gbuffer, camera, silhouettes) = (&self.gbuffers[view], &self.cameras[view], &self.silhouettes[view]);
-        let (width, height) = (gbuffer.width, gbuffer.height);
-        let mut to_positions = vec![[0.0; 3]; positions.len()];
-        let mut to_normals = vec![[0.0; 3]; self.mesh_normals.len()];
+    ) {
+        let Self { camera, gbuffer, silhouettes, to_positions, to_normals, .. } = self;
+        let gbuffer = &*gbuffer;
+        to_positions.clear();
+        to_positions.resize(positions.len(), [0.0; 3]);
+        to_normals.clear();
+        to_normals.resize(mesh_normals.len(), [0.0; 3]);
 
-        let shaded = &self.shaded[view];
-        let mut to_shaded = Plane::filled(width, height, [0.0; 3]);
-        silhouettes.antialias_backward(shaded, normal_gradient, positions, camera, &mut to_shaded, &mut to_positions);
         // Coverage itself has no gradient, only its outlines do.
-        let mut to_coverage = Plane::filled(width, height, [0.0]);
-        let covered = coverage(gbuffer);
-        silhouettes.antialias_backward(&covered, mask_gradient, positions, camera, &mut to_coverage, &mut to_positions);
+        let coverage = |pixel| coverage_at(gbuffer, pixel);
+        silhouettes.blend_backward(mask_gradient, coverage, positions, camera, |_, _| {}, to_positions);
 
-        match self.shading {
-            Shading::Flat => look_up_faces_backward(gbuffer, &to_shaded, &mut to_normals),
+        let normal = |pixel: usize| pixel_normal(gbuffer, pixel, triangles, mesh_normals, shading).1;
+        match shading {
+            Shading::Flat => {
+                look_up_faces_backward(gbuffer, normal_gradient, to_normals);
+                let add_value = |pixel: usize, gradient| {
+                    let triangle = gbuffer.triangle[pixel];
+                    if triangle != GBuffer::EMPTY {
+                        add(&mut to_normals[triangle as usize], gradient);
+                    }
+                };
+                silhouettes.blend_backward(normal_gradient, normal, positions, camera, add_value, to_positions);
+            }
             Shading::Smooth => {
-                let attributes = &self.mesh_normals;
-                let interpolated = interpolate(gbuffer, triangles, attributes);
-                for (gradient, &normal) in to_shaded.data.iter_mut().zip(&interpolated.data) {
-                    *gradient = unit_backward(normal, *gradient);
+                let mut to_shaded = normal_gradient.clone();
+                let add_value = |pixel: usize, gradient| add(&mut to_shaded.data[pixel], gradient);
+                silhouettes.blend_backward(normal_gradient, normal, positions, camera, add_value, to_positions);
+                for (pixel, gradient) in to_shaded.data.iter_mut().enumerate() {
+                    if gbuffer.triangle[pixel] != GBuffer::EMPTY {
+                        let (interpolated, _) = pixel_normal(gbuffer, pixel, triangles, mesh_normals, shading);
+                        *gradient = unit_backward(interpolated, *gradient);
+                    }
                 }
-                let mut to_barycentrics = vec![[0.0; 2]; gbuffer.triangle.len()];
-                interpolate_backward(gbuffer, triangles, attributes, &to_shaded, &mut to_normals, &mut to_barycentrics);
-                rasterize_backward(gbuffer, positions, triangles, camera, &to_barycentrics, &[], &mut to_positions);
+                let mut to_weights = vec![[0.0; 2]; gbuffer.triangle.len()];
+                interpolate_backward(gbuffer, triangles, mesh_normals, &to_shaded, to_normals, &mut to_weights);
+                rasterize_backward(gbuffer, positions, triangles, camera, &to_weights, &[], to_positions);
             }
         }
-        (to_positions, to_normals)
     }
+}
+
+/// The normal at a pixel before and after it is made unit; zero where no triangle is seen.
+#[inline]
+fn pixel_normal(
+    gbuffer: &GBuffer,
+    pixel: usize,
+    triangles: &[[u32; 3]],
+    mesh_normals: &[[f32; 3]],
+    shading: Shading,
+) -> ([f32; 3], [f32; 3]) {
+    let triangle = gbuffer.triangle[pixel] as usize;
+    if gbuffer.triangle[pixel] == GBuffer::EMPTY {
+        return ([0.0; 3], [0.0; 3]);
+    }
+    match shading {
+        Shading::Flat => (mesh_normals[triangle], mesh_normals[triangle]),
+        Shading::Smooth => {
+            let [a, b, c] = triangles[triangle].map(|vertex| mesh_normals[vertex as usize]);
+            let [u, v] = gbuffer.barycentric[pixel];
+            let sum = [0, 1, 2].map(|k| a[k] + u * (b[k] - a[k]) + v * (c[k] - a[k]));
+            (sum, unit(sum))
+        }
+    }
+}
+
+#[inline]
+fn coverage_at(gbuffer: &GBuffer, pixel: usize) -> [f32; 1] {
+    [f32::from(gbuffer.triangle[pixel] != GBuffer::EMPTY)]
+}
+
+/// `value` of every pixel, in the memory of `plane`.
+fn fill<const C: usize>(plane: &mut Plane<C>, gbuffer: &GBuffer, value: impl Fn(usize) -> [f32; C]) {
+    (plane.width, plane.height) = (gbuffer.width, gbuffer.height);
+    plane.data.clear();
+    plane.data.extend((0..gbuffer.triangle.len()).map(value));
 }

@@ -27,14 +27,18 @@ pub(crate) fn scatter<const C: usize>(
             own
         })
         .collect();
-    add_all(sums, &parts);
+    add_all(sums, &parts, |part| part);
 }
 
-/// Adds every one of `parts` to `sums`, in order.
-pub(crate) fn add_all<const C: usize>(sums: &mut [[f32; C]], parts: &[Vec<[f32; C]>]) {
+/// Adds what every one of `parts` holds to `sums`, in order.
+pub(crate) fn add_all<const C: usize, P: Sync>(
+    sums: &mut [[f32; C]],
+    parts: &[P],
+    values: impl Fn(&P) -> &[[f32; C]] + Sync,
+) {
     sums.par_iter_mut().with_min_len(4096).enumerate().for_each(|(index, sum)| {
         for part in parts {
-            add(sum, part[index]);
+            add(sum, values(part)[index]);
         }
     });
 }

@@ -250,8 +250,8 @@ fn soft_masks_have_the_area_of_the_outline() {
 /// common, so that blending them is no smooth function of the mesh. (What blending itself does, masks test.)
 fn weights_off_outlines(views: &NormalViews, cameras: &[Camera]) -> Vec<Plane<3>> {
     let mut weights: Vec<Plane<3>> = cameras.iter().map(smooth_weight).collect();
-    for (weight, silhouettes) in weights.iter_mut().zip(&views.silhouettes) {
-        for pixel in silhouettes.crossings.iter().flat_map(|crossing| [crossing.near, crossing.far]) {
+    for (weight, view) in weights.iter_mut().zip(&views.views) {
+        for pixel in view.silhouettes.crossings.iter().flat_map(|crossing| [crossing.near, crossing.far]) {
             let (row, column) = (pixel as usize / weight.width, pixel as usize % weight.width);
             for near_row in row.saturating_sub(2)..(row + 3).min(weight.height) {
                 for near_column in column.saturating_sub(2)..(column + 3).min(weight.width) {
@@ -268,15 +268,19 @@ fn smooth_normals_and_masks_of_several_views() {
     let (positions, triangles) = bumpy_sphere(26, 36, 0.2);
     let cameras = [Camera::rig(0.0, 0.0, 72), Camera::rig(90.0, 20.0, 56)];
     let mask_weights: Vec<Plane<1>> = cameras.iter().map(smooth_weight).collect();
-    let render = |positions: &[[f32; 3]]| NormalViews::render(positions, &triangles, &cameras, Shading::Smooth);
-    let views = render(&positions);
+    let render = |positions: &[[f32; 3]]| {
+        let mut views = NormalViews::new(&cameras, Shading::Smooth);
+        views.render(positions, &triangles);
+        views
+    };
+    let mut views = render(&positions);
     let normal_weights = weights_off_outlines(&views, &cameras);
     let gradient = views.backward(&positions, &triangles, &normal_weights, &mask_weights);
     let error = relative_error(&positions, &gradient, &smooth_directions(&positions), 2e-3, |positions| {
         let views = render(positions);
         let of_view = |view: usize| {
-            inner(&views.normals[view].data, &normal_weights[view].data)
-                + inner(&views.masks[view].data, &mask_weights[view].data)
+            inner(&views.views[view].normals.data, &normal_weights[view].data)
+                + inner(&views.views[view].mask.data, &mask_weights[view].data)
         };
         (0..cameras.len()).map(of_view).sum()
     });
@@ -289,13 +293,16 @@ fn smooth_normals_and_masks_of_several_views() {
 fn flat_normals_of_several_views() {
     let (positions, triangles) = bumpy_sphere(26, 36, 0.2);
     let cameras = [Camera::rig(0.0, 0.0, 72), Camera::rig(90.0, 20.0, 56)];
-    let views = NormalViews::render(&positions, &triangles, &cameras, Shading::Flat);
+    let mut views = NormalViews::new(&cameras, Shading::Flat);
+    // Rendering again leaves nothing of what was there before.
+    views.render(&positions, &triangles[..40]);
+    views.render(&positions, &triangles);
     let weights = weights_off_outlines(&views, &cameras);
     let no_mask: Vec<Plane<1>> = cameras.iter().map(|c| Plane::filled(c.width, c.height, [0.0])).collect();
     let gradient = views.backward(&positions, &triangles, &weights, &no_mask);
     let error = relative_error(&positions, &gradient, &smooth_directions(&positions)[3..], 1e-3, |positions| {
         let normals = face_normals(positions, &triangles);
-        let seen = |view: usize| inner(&look_up_faces(&views.gbuffers[view], &normals).data, &weights[view].data);
+        let seen = |view: usize| inner(&look_up_faces(&views.views[view].gbuffer, &normals).data, &weights[view].data);
         (0..cameras.len()).map(seen).sum()
     });
     assert!(error < 1e-2, "{error}");
@@ -309,10 +316,12 @@ fn threads_do_not_change_a_bit_of_the_gradients() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let views = NormalViews::render(&positions, &triangles, &cameras, Shading::Smooth);
+            let mut views = NormalViews::new(&cameras, Shading::Smooth);
+            views.render(&positions, &triangles);
             let masks: Vec<Plane<1>> = cameras.iter().map(smooth_weight).collect();
-            let gradient = views.backward(&positions, &triangles, &views.normals, &masks);
-            (views.normals, views.masks, gradient)
+            let normals: Vec<Plane<3>> = views.views.iter().map(|view| view.normals.clone()).collect();
+            let gradient = views.backward(&positions, &triangles, &normals, &masks);
+            (normals, views.views.into_iter().map(|view| view.mask).collect::<Vec<_>>(), gradient)
         })
     };
     let one = run(1);

@@ -44,6 +44,44 @@ fn fans_cover_every_pixel_exactly_once() {
     }
 }
 
+/// Cells from a third of a pixel to a hundred pixels: every way of filling a triangle meets every other one.
+#[test]
+fn grids_of_mixed_sizes_cover_every_pixel_exactly_once() {
+    let mut random = random::stream(3, "grids");
+    let camera = frontal_camera(150, 131, 100.0);
+    for case in 0..4 {
+        let mut lines = vec![-1.0f32];
+        while lines[lines.len() - 1] < 1.0 {
+            let pixels = [0.3, 0.8, 1.7, 3.0, 6.0, 17.0, 40.0, 100.0][random.random_range(0..8)];
+            lines.push(lines[lines.len() - 1] + pixels / 100.0);
+        }
+        let count = lines.len() as u32;
+        let mut positions = Vec::new();
+        for (row, &y) in lines.iter().enumerate() {
+            for (column, &x) in lines.iter().enumerate() {
+                // Jittered inside; the border stays out of the picture.
+                let gap = |index: usize, lines: &[f32]| match index {
+                    0 => 0.0,
+                    _ if index + 1 == lines.len() => 0.0,
+                    _ => 0.3 * (lines[index + 1] - lines[index]).min(lines[index] - lines[index - 1]),
+                };
+                let mut jitter = |gap: f32| if gap > 0.0 { random.random_range(-gap..gap) } else { 0.0 };
+                positions.push([x + jitter(gap(column, &lines)), y + jitter(gap(row, &lines)), 0.0]);
+            }
+        }
+        let mut triangles = Vec::new();
+        for row in 0..count - 1 {
+            for column in 0..count - 1 {
+                let a = row * count + column;
+                triangles.push([a, a + 1, a + count]);
+                triangles.push([a + 1, a + count, a + count + 1]);
+            }
+        }
+        let count = coverage_count(&positions, &triangles, &camera);
+        assert!(count.iter().all(|&count| count == 1), "case {case}");
+    }
+}
+
 #[test]
 fn edges_through_pixel_centres_belong_to_one_triangle() {
     // A square whose four sides and diagonal run exactly through pixel centres: 4 x 4 centres inside the half-open box.
