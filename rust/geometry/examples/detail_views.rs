@@ -81,6 +81,23 @@ fn main() -> AnyResult<()> {
         if std::env::var("SYMMETRY").is_ok_and(|x| x == "off") {
             settings.symmetry = Symmetry::Off;
         }
+        if let Ok(text) = std::env::var("LEVELS") {
+            // view,edge,iterations,contour,fuse;...
+            let one = settings.levels[0];
+            settings.levels = text
+                .split(';')
+                .map(|level| {
+                    let v: Vec<f32> = level.split(',').map(|x| x.parse().unwrap()).collect();
+                    let mut level = one;
+                    level.view_size_px = v[0] as usize;
+                    level.edge_length = v[1];
+                    level.iterations = v[2] as usize;
+                    level.weights.contour = v[3];
+                    level.fuse_resolution = v[4] as usize;
+                    level
+                })
+                .collect();
+        }
         println!("{:?}", find_mirror_plane(&views, settings.symmetry)?);
         let mesh = sharpen(&start, &views, &settings, &Progress::new())?;
         let health = MeshHealth::of(&mesh)?;

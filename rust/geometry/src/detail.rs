@@ -7,6 +7,7 @@ use maquette_core::{Mesh, Progress, Views};
 
 use crate::large_steps::{LargeStepsAdam, LargeStepsSettings};
 use crate::losses::{LossWeights, MeshLosses};
+use crate::mend::mend;
 use crate::mirror::{Symmetry, find_mirror_plane};
 use crate::parts::without_small_parts;
 use crate::refusion::fuse;
@@ -66,18 +67,13 @@ impl Default for DetailSettings {
     }
 }
 
-/// Share of a level's learning rate at `done` in 0..1 of the last level: full, then finer steps to settle.
-fn decay(done: f32) -> f32 {
-    if done < 0.6 {
-        1.0
-    } else if done < 0.85 {
-        0.4
-    } else {
-        0.15
-    }
-}
+/// The last level settles: from each of these shares of its steps on it takes smaller ones. The mesh is mended there, so
+/// that what mending smoothed is sharpened again.
+const SETTLING: [(f32, f32); 2] = [(0.6, 0.4), (0.85, 0.15)];
+/// Most rounds of [`mend`].
+const MEND_ROUNDS: usize = 12;
 
-/// Pulls `mesh` to `views`. The result has its topology, but for places that were not manifold.
+/// Pulls `mesh` to `views`. Where levels fuse, topology may change; everything else keeps it.
 pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: &Progress) -> Result<Mesh> {
     mesh.validate()?;
     if settings.remesh_every == 0 {
@@ -98,6 +94,7 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         let rounds = Remesh { rounds: 3, ..Remesh::uniform(level.edge_length) };
         remesh(&mut mesh, &mut state, &rounds)?;
         let mut adam = LargeStepsAdam::new(mesh.positions.len(), &mesh.triangles, settings.large_steps)?;
+        let mut learning_rate = level.learning_rate;
         for iteration in 0..level.iterations {
             progress.step(step, step_count)?;
             step += 1;
@@ -107,14 +104,23 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
                 adam.set_mesh(mesh.positions.len(), &mesh.triangles, &state)?;
                 progress.set_preview(mesh.clone());
             }
+            for (start, share) in SETTLING {
+                if last && iteration == (start * level.iterations as f32) as usize {
+                    mend(&mut mesh, MEND_ROUNDS);
+                    learning_rate = share * level.learning_rate;
+                }
+            }
             losses.evaluate(&mesh.positions, &mesh.triangles, &level.weights, iteration, &mut gradient);
-            let share = if last { decay(iteration as f32 / level.iterations as f32) } else { 1.0 };
-            adam.step(&mut mesh.positions, &gradient, level.learning_rate * share)?;
+            adam.step(&mut mesh.positions, &gradient, learning_rate)?;
         }
         if level.fuse_resolution > 0 {
             mesh = without_small_parts(&fuse(&mesh, level.fuse_resolution)?, 0.005);
         }
         state = vec![0.0; mesh.positions.len() * LargeStepsAdam::STATE_WIDTH];
+    }
+    let left = mend(&mut mesh, MEND_ROUNDS);
+    if left > 0 {
+        progress.warn(format!("{left} pairs of triangles of the sharpened mesh still intersect"));
     }
     Ok(mesh)
 }

@@ -8,15 +8,14 @@
 
 use glam::Vec3A;
 
+use crate::adjacency::Adjacency;
 use crate::{Error, Result};
 
 /// The matrix I + λ L of a triangle mesh, symmetric and positive definite.
 #[derive(Clone, Debug, Default)]
 pub struct LargeSteps {
     lambda: f32,
-    /// Start of every vertex's neighbours, and the end.
-    starts: Vec<u32>,
-    neighbours: Vec<u32>,
+    adjacency: Adjacency,
     residual: Vec<Vec3A>,
     direction: Vec<Vec3A>,
     image: Vec<Vec3A>,
@@ -33,39 +32,12 @@ impl LargeSteps {
                 "triangle {index} names a vertex beyond the {vertex_count} of the mesh"
             )));
         }
-        let directed = || {
-            let sides = triangles.iter().flat_map(|&[a, b, c]| [(a, b), (b, c), (c, a)]);
-            sides.filter(|(a, b)| a != b).flat_map(|(a, b)| [(a, b), (b, a)])
-        };
-        let mut starts = vec![0u32; vertex_count + 1];
-        for (from, _) in directed() {
-            starts[from as usize + 1] += 1;
-        }
-        for vertex in 0..vertex_count {
-            starts[vertex + 1] += starts[vertex];
-        }
-        let mut next = starts.clone();
-        let mut all = vec![0u32; starts[vertex_count] as usize];
-        for (from, to) in directed() {
-            let slot = &mut next[from as usize];
-            all[*slot as usize] = to;
-            *slot += 1;
-        }
-        // Every inner edge came twice.
-        let mut neighbours = Vec::with_capacity(all.len() / 2);
-        for vertex in 0..vertex_count {
-            let row = &mut all[starts[vertex] as usize..starts[vertex + 1] as usize];
-            row.sort_unstable();
-            starts[vertex] = neighbours.len() as u32;
-            neighbours.extend(row.chunk_by(|a, b| a == b).map(|group| group[0]));
-        }
-        starts[vertex_count] = neighbours.len() as u32;
-        Ok(Self { lambda, starts, neighbours, ..Self::default() })
+        Ok(Self { lambda, adjacency: Adjacency::new(vertex_count, triangles), ..Self::default() })
     }
 
     /// Number of vertices.
     pub fn len(&self) -> usize {
-        self.starts.len().saturating_sub(1)
+        self.adjacency.len()
     }
 
     /// Whether there are no vertices.
@@ -131,14 +103,14 @@ impl LargeSteps {
 
     fn multiply(&self, x: &[Vec3A], out: &mut [Vec3A]) {
         for (vertex, out) in out.iter_mut().enumerate() {
-            let row = &self.neighbours[self.starts[vertex] as usize..self.starts[vertex + 1] as usize];
+            let row = self.adjacency.of(vertex);
             let sum: Vec3A = row.iter().map(|&neighbour| x[neighbour as usize]).sum();
             *out = x[vertex] * (1.0 + self.lambda * row.len() as f32) - sum * self.lambda;
         }
     }
 
     fn inverse_diagonal(&self, vertex: usize) -> f32 {
-        (1.0 + self.lambda * (self.starts[vertex + 1] - self.starts[vertex]) as f32).recip()
+        (1.0 + self.lambda * self.adjacency.of(vertex).len() as f32).recip()
     }
 }
 

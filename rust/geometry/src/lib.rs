@@ -1,6 +1,7 @@
 //! Signed distance grids, FlexiCubes, losses, remeshing, simplification and mesh health.
 
 pub mod adam;
+mod adjacency;
 pub mod detail;
 mod error;
 pub mod flexicubes;
@@ -9,6 +10,7 @@ pub mod hull;
 pub mod intersections;
 pub mod large_steps;
 pub mod losses;
+pub mod mend;
 pub mod mesh_to_sdf;
 pub mod mirror;
 pub mod parts;
