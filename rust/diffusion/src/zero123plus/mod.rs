@@ -1,0 +1,12 @@
+//! Zero123++ v1.1 and v1.2 (Shi et al., "Zero123++: a Single Image to Consistent Multi-view Diffusion Base Model",
+//! 2023) with their ControlNets.
+
+mod folder;
+mod noise;
+pub mod preprocess;
+mod preview;
+pub mod sample;
+
+pub use folder::{Component, ControlNetFolder, ModelFolder};
+pub use noise::{Draw, Noise, Seeded};
+pub use preview::Previewer;
