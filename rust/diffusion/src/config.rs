@@ -138,9 +138,10 @@ impl UnetConfig {
                 config.block_out_channels.len()
             )
         })?;
-        for (kinds, plain, cross) in
-            [(&config.up_block_types, "UpBlock2D", "CrossAttnUpBlock2D"), (&config.down_block_types, "DownBlock2D", "CrossAttnDownBlock2D")]
-        {
+        for (kinds, plain, cross) in [
+            (&config.up_block_types, "UpBlock2D", "CrossAttnUpBlock2D"),
+            (&config.down_block_types, "DownBlock2D", "CrossAttnDownBlock2D"),
+        ] {
             for kind in kinds {
                 check(path, kind == plain || kind == cross, || {
                     format!("block type {kind} cannot be run; known are {plain} and {cross}")
@@ -196,14 +197,17 @@ impl UnetConfig {
             "block_out_channels, layers_per_block and in_channels must not be empty or 0".into()
         })?;
         check(path, config.down_block_types.len() == levels, || {
-            format!("{} down_block_types for {levels} block_out_channels; give one a level", config.down_block_types.len())
+            format!(
+                "{} down_block_types for {levels} block_out_channels; give one a level",
+                config.down_block_types.len()
+            )
         })?;
         for (level, &channels) in config.block_out_channels.iter().enumerate() {
             let heads = config.heads(level);
-            check(path, heads > 0 && channels % heads.max(1) == 0, || {
+            check(path, heads > 0 && channels.is_multiple_of(heads.max(1)), || {
                 format!("level {level} has {channels} channels, which {heads} attention heads do not divide")
             })?;
-            check(path, config.norm_num_groups > 0 && channels % config.norm_num_groups.max(1) == 0, || {
+            check(path, config.norm_num_groups > 0 && channels.is_multiple_of(config.norm_num_groups.max(1)), || {
                 format!("level {level} has {channels} channels, which {} groups do not divide", config.norm_num_groups)
             })?;
             check(path, config.transformer_layers_per_block.at(level) > 0, || {
@@ -263,9 +267,16 @@ impl VaeConfig {
             "block_out_channels and layers_per_block must not be empty or 0".into()
         })?;
         let groups = config.norm_num_groups.max(1);
-        check(path, config.norm_num_groups > 0 && config.block_out_channels.iter().all(|c| c % groups == 0), || {
-            format!("{} groups do not divide block_out_channels {:?}", config.norm_num_groups, config.block_out_channels)
-        })?;
+        check(
+            path,
+            config.norm_num_groups > 0 && config.block_out_channels.iter().all(|c| c.is_multiple_of(groups)),
+            || {
+                format!(
+                    "{} groups do not divide block_out_channels {:?}",
+                    config.norm_num_groups, config.block_out_channels
+                )
+            },
+        )?;
         check(path, config.scaling_factor.is_finite() && config.scaling_factor > 0.0, || {
             format!("scaling_factor is {}, but must be positive", config.scaling_factor)
         })?;
@@ -292,7 +303,9 @@ impl<'de> Deserialize<'de> for ClipActivation {
         match String::deserialize(deserializer)?.as_str() {
             "gelu" => Ok(Self::Gelu),
             "quick_gelu" => Ok(Self::QuickGelu),
-            other => Err(serde::de::Error::custom(format!("hidden_act {other:?} is unknown; use \"gelu\" or \"quick_gelu\""))),
+            other => Err(serde::de::Error::custom(format!(
+                "hidden_act {other:?} is unknown; use \"gelu\" or \"quick_gelu\""
+            ))),
         }
     }
 }
@@ -368,7 +381,7 @@ impl ClipVisionConfig {
 }
 
 fn check_heads(path: &Path, hidden: usize, heads: usize) -> Result<()> {
-    check(path, heads > 0 && hidden % heads.max(1) == 0, || {
+    check(path, heads > 0 && hidden.is_multiple_of(heads.max(1)), || {
         format!("hidden_size {hidden} is not divided by num_attention_heads {heads}")
     })
 }
@@ -551,7 +564,9 @@ impl ImageProcessorConfig {
             Side::Box { height, width } => (width, height),
         };
         check(path, size > 0 && size <= 4096 && crop_width == size && crop_height == size, || {
-            format!("resizes to {size} and crops {crop_width}x{crop_height}; only equal, square sides up to 4096 can be run")
+            format!(
+                "resizes to {size} and crops {crop_width}x{crop_height}; only equal, square sides up to 4096 can be run"
+            )
         })?;
         let std = file.image_std.each();
         check(path, std.iter().all(|s| s.is_finite() && *s > 0.0), || "image_std must be positive".into())?;
@@ -560,7 +575,10 @@ impl ImageProcessorConfig {
             2 => Resampling::Bilinear,
             3 => Resampling::Bicubic,
             other => {
-                return Err(Error::config(path, format!("resample is {other}; known are 1 (Lanczos), 2 (bilinear), 3 (bicubic)")));
+                return Err(Error::config(
+                    path,
+                    format!("resample is {other}; known are 1 (Lanczos), 2 (bilinear), 3 (bicubic)"),
+                ));
             }
         };
         Ok(Self { size, resampling, mean: file.image_mean.each(), std })

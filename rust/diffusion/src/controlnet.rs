@@ -92,12 +92,8 @@ impl ControlNet {
             let out = layer.forward(x, run)?;
             Ok(if scale == 1.0 { out } else { (out * scale)? })
         };
-        let down = self
-            .down
-            .iter()
-            .zip(&encoded.skips)
-            .map(|(layer, skip)| residual(layer, skip))
-            .collect::<Result<_>>()?;
+        let down =
+            self.down.iter().zip(&encoded.skips).map(|(layer, skip)| residual(layer, skip)).collect::<Result<_>>()?;
         Ok(Residuals { down, mid: residual(&self.mid, &encoded.mid)? })
     }
 }

@@ -42,7 +42,11 @@ impl Resampling {
                 }
             }
             Self::Lanczos => {
-                if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
+                if (-3.0..3.0).contains(&x) {
+                    sinc(x) * sinc(x / 3.0)
+                } else {
+                    0.0
+                }
             }
         }
     }
@@ -59,8 +63,7 @@ fn taps(from: usize, to: usize, filter: Resampling) -> Vec<(usize, Vec<i32>)> {
             // Conversion to an integer truncates, also below zero, before the clamp.
             let first = ((center - support + 0.5) as i64).max(0) as usize;
             let end = ((center + support + 0.5) as i64).min(from as i64) as usize;
-            let weights: Vec<f64> =
-                (first..end).map(|x| filter.weight((x as f64 - center + 0.5) / widening)).collect();
+            let weights: Vec<f64> = (first..end).map(|x| filter.weight((x as f64 - center + 0.5) / widening)).collect();
             let sum: f64 = weights.iter().sum();
             let fixed = weights.iter().map(|w| {
                 let w = if sum == 0.0 { *w } else { w / sum };

@@ -43,9 +43,7 @@ struct CellAttention {
 impl CellAttention {
     fn new(weights: &Weights, channels: usize, groups: usize) -> Result<Self> {
         // Files of 2022 have the older names.
-        let linear = |name: &str, older: &str| {
-            Linear::new_named(weights, [name, older], channels, channels)
-        };
+        let linear = |name: &str, older: &str| Linear::new_named(weights, [name, older], channels, channels);
         Ok(Self {
             norm: GroupNorm::new(&weights.at("group_norm"), channels, groups, EPS)?,
             query: linear("to_q", "query")?,
@@ -74,9 +72,8 @@ struct Middle {
 
 impl Middle {
     fn new(weights: &Weights, channels: usize, groups: usize) -> Result<Self> {
-        let resnet = |index: usize| {
-            Resnet::new(&weights.at(format!("resnets.{index}")), channels, channels, None, groups, EPS)
-        };
+        let resnet =
+            |index: usize| Resnet::new(&weights.at(format!("resnets.{index}")), channels, channels, None, groups, EPS);
         Ok(Self {
             resnets: [resnet(0)?, resnet(1)?],
             attention: CellAttention::new(&weights.at("attentions.0"), channels, groups)?,

@@ -44,8 +44,11 @@ impl ClipTokenizer {
             std::fs::metadata(path).map_err(|error| maquette_core::Error::io("reading", path, error))?;
         }
         let (map, general) = (folder.join("special_tokens_map.json"), folder.join("tokenizer_config.json"));
-        let specials: Vec<Value> =
-            [map, general].iter().filter(|path| path.is_file()).map(|path| config::read(path)).collect::<Result<_>>()?;
+        let specials: Vec<Value> = [map, general]
+            .iter()
+            .filter(|path| path.is_file())
+            .map(|path| config::read(path))
+            .collect::<Result<_>>()?;
         let special = |role: &str| -> Result<String> {
             specials
                 .iter()
@@ -55,7 +58,8 @@ impl ClipTokenizer {
         };
         let (start, end, pad) = (special("bos_token")?, special("eos_token")?, special("pad_token")?);
         let unknown = special("unk_token").unwrap_or_else(|_| end.clone());
-        let bad = |error: tokenizers::Error| Error::config(&vocab, format!("with merges.txt, is no vocabulary: {error}"));
+        let bad =
+            |error: tokenizers::Error| Error::config(&vocab, format!("with merges.txt, is no vocabulary: {error}"));
         let model = BPE::from_file(&vocab.to_string_lossy(), &merges.to_string_lossy())
             .end_of_word_suffix("</w>".into())
             .unk_token(unknown)
@@ -65,20 +69,25 @@ impl ClipTokenizer {
         // Without its optional text-fixing package, which the references of this crate did not have, the original
         // cleans text as BERT does.
         inner.with_normalizer(Some(BertNormalizer::new(true, true, Some(true), true))).map_err(bad)?;
-        let split = Split::new(SplitPattern::Regex(PIECES.into()), SplitDelimiterBehavior::Removed, true).map_err(bad)?;
+        let split =
+            Split::new(SplitPattern::Regex(PIECES.into()), SplitDelimiterBehavior::Removed, true).map_err(bad)?;
         inner.with_pre_tokenizer(Some(Sequence::new(vec![
             BertPreTokenizer.into(),
             split.into(),
             ByteLevel::new(false, false, false).into(),
         ])));
         let ids = [&start, &end, &pad].map(|token| {
-            inner.token_to_id(token).ok_or_else(|| Error::config(&vocab, format!("has no id for the special token {token:?}")))
+            inner
+                .token_to_id(token)
+                .ok_or_else(|| Error::config(&vocab, format!("has no id for the special token {token:?}")))
         });
         let [start_id, end_id, pad_id] = ids;
         let tokens = [start, end, pad].map(|token| AddedToken::from(token, true));
         inner.add_special_tokens(tokens).map_err(bad)?;
         if length < 2 {
-            return Err(Error::invalid(format!("texts of {length} tokens have no room for start and end; use at least 2")));
+            return Err(Error::invalid(format!(
+                "texts of {length} tokens have no room for start and end; use at least 2"
+            )));
         }
         Ok(Self { inner, start: start_id?, end: end_id?, pad: pad_id?, length })
     }
@@ -105,11 +114,29 @@ mod tests {
     #[test]
     fn known_texts_give_known_ids() {
         let words = [
-            ("a</w>", 320), ("photo</w>", 1125), ("side</w>", 1145), ("view</w>", 1093), ("of</w>", 539),
-            ("parrot</w>", 23_565), (".</w>", 269), ("best</w>", 949), ("quality</w>", 3027), (",</w>", 267),
-            ("3</w>", 274), ("d</w>", 323), ("render</w>", 13_024), ("red</w>", 736), ("chair</w>", 4269),
-            ("(</w>", 263), ("front</w>", 2184), (")</w>", 264), ("4</w>", 275), ("k</w>", 330), ("!", 0),
-            ("<|startoftext|>", 49_406), ("<|endoftext|>", 49_407),
+            ("a</w>", 320),
+            ("photo</w>", 1125),
+            ("side</w>", 1145),
+            ("view</w>", 1093),
+            ("of</w>", 539),
+            ("parrot</w>", 23_565),
+            (".</w>", 269),
+            ("best</w>", 949),
+            ("quality</w>", 3027),
+            (",</w>", 267),
+            ("3</w>", 274),
+            ("d</w>", 323),
+            ("render</w>", 13_024),
+            ("red</w>", 736),
+            ("chair</w>", 4269),
+            ("(</w>", 263),
+            ("front</w>", 2184),
+            (")</w>", 264),
+            ("4</w>", 275),
+            ("k</w>", 330),
+            ("!", 0),
+            ("<|startoftext|>", 49_406),
+            ("<|endoftext|>", 49_407),
         ];
         let mut vocab: serde_json::Map<String, Value> =
             words.iter().map(|&(word, id)| (word.to_owned(), id.into())).collect();

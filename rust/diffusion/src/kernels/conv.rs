@@ -84,7 +84,13 @@ pub fn conv2d(x: &[f32], taps: &[f32], offset: &[f32], shape: Shape, stop: &Stop
                     for (row, line) in plane.chunks_exact_mut(pitch).enumerate() {
                         let y = ((first_row + row) * stride + phase_y).wrapping_sub(pad_before);
                         if y < height {
-                            copy_line(&picture[(channel * height + y) * width..][..width], line, stride, phase_x, pad_before);
+                            copy_line(
+                                &picture[(channel * height + y) * width..][..width],
+                                line,
+                                stride,
+                                phase_x,
+                                pad_before,
+                            );
                         }
                     }
                 }
@@ -167,9 +173,16 @@ mod tests {
 
     #[test]
     fn matches_the_definition() {
-        for (kernel, stride, pad_before, pad_after, height, width) in
-            [(3, 1, 1, 1, 9, 7), (3, 2, 1, 1, 9, 7), (3, 2, 0, 1, 8, 10), (1, 1, 0, 0, 5, 6), (8, 8, 0, 0, 32, 24), (3, 1, 1, 1, 40, 600), (3, 1, 1, 1, 1, 1), (14, 14, 0, 0, 33, 28)]
-        {
+        for (kernel, stride, pad_before, pad_after, height, width) in [
+            (3, 1, 1, 1, 9, 7),
+            (3, 2, 1, 1, 9, 7),
+            (3, 2, 0, 1, 8, 10),
+            (1, 1, 0, 0, 5, 6),
+            (8, 8, 0, 0, 32, 24),
+            (3, 1, 1, 1, 40, 600),
+            (3, 1, 1, 1, 1, 1),
+            (14, 14, 0, 0, 33, 28),
+        ] {
             for outputs in [3, 330] {
                 let s = Shape { batch: 2, inputs: 3, outputs, height, width, kernel, stride, pad_before, pad_after };
                 if outputs > 3 && width > 100 {

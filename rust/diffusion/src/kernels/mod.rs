@@ -37,7 +37,10 @@ fn tiles(whole: MatMut<'_, f32>, rows: usize, columns: usize) -> Vec<Tile<'_>> {
     let mut below = whole;
     let mut row = 0;
     while below.nrows() > 0 {
-        let (mut right, rest) = { let cut = rows.min(below.nrows()); below.split_at_row_mut(cut) };
+        let (mut right, rest) = {
+            let cut = rows.min(below.nrows());
+            below.split_at_row_mut(cut)
+        };
         let mut column = 0;
         let height = right.nrows();
         while right.ncols() > 0 {

@@ -18,7 +18,13 @@ const MAX_SCORES: usize = 1 << 26;
 pub fn scaled_dot_product(query: &Tensor, key: &Tensor, value: &Tensor, heads: usize, run: &Run) -> Result<Tensor> {
     let (batch, queries, width) = query.dims3()?;
     let (key_batch, keys, key_width) = key.dims3()?;
-    if key.dims() != value.dims() || key_batch != batch || key_width != width || keys == 0 || heads == 0 || width % heads != 0 {
+    if key.dims() != value.dims()
+        || key_batch != batch
+        || key_width != width
+        || keys == 0
+        || heads == 0
+        || !width.is_multiple_of(heads)
+    {
         return Err(Error::invalid(format!(
             "attention over queries {:?}, keys {:?}, values {:?} with {heads} heads; batch and channels must agree",
             query.dims(),

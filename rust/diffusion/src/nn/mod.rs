@@ -44,7 +44,9 @@ fn expect_dim(what: &str, found: usize, wanted: usize) -> Result<()> {
     if found == wanted {
         return Ok(());
     }
-    Err(Error::invalid(format!("{what} has {found} channels, but the network takes {wanted}; give a tensor of that size")))
+    Err(Error::invalid(format!(
+        "{what} has {found} channels, but the network takes {wanted}; give a tensor of that size"
+    )))
 }
 
 /// `y = x Wᵀ + b` on the last axis.
@@ -161,7 +163,9 @@ impl Conv2d {
     pub fn forward_plus(&self, x: &Tensor, offset: Option<&Tensor>, run: &Run) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
         expect_dim("input of a convolution", channels, self.inputs)?;
-        if height + self.pad_before + self.pad_after < self.kernel || width + self.pad_before + self.pad_after < self.kernel {
+        if height + self.pad_before + self.pad_after < self.kernel
+            || width + self.pad_before + self.pad_after < self.kernel
+        {
             return Err(Error::invalid(format!(
                 "a picture of {width}x{height} is smaller than the network's {0}x{0} kernel; give a larger one",
                 self.kernel

@@ -64,10 +64,9 @@ impl Ddim {
         let (signal, noise) = (from.sqrt(), (1.0 - from).sqrt());
         let (clean, epsilon) = match self.prediction {
             PredictionType::Epsilon => (((latent - (prediction * noise)?)? / signal)?, prediction.clone()),
-            PredictionType::Velocity => (
-                ((latent * signal)? - (prediction * noise)?)?,
-                ((prediction * signal)? + (latent * noise)?)?,
-            ),
+            PredictionType::Velocity => {
+                (((latent * signal)? - (prediction * noise)?)?, ((prediction * signal)? + (latent * noise)?)?)
+            }
         };
         Ok(((clean * to.sqrt())? + (epsilon * (1.0 - to).sqrt())?)?)
     }

@@ -80,7 +80,13 @@ pub struct SpatialTransformer {
 }
 
 impl SpatialTransformer {
-    pub(crate) fn new(config: &UnetConfig, level: usize, weights: &Weights, name: &str, sites: &mut Sites) -> Result<Self> {
+    pub(crate) fn new(
+        config: &UnetConfig,
+        level: usize,
+        weights: &Weights,
+        name: &str,
+        sites: &mut Sites,
+    ) -> Result<Self> {
         let weights = weights.at(name);
         let channels = config.block_out_channels[level];
         let norm = GroupNorm::new(&weights.at("norm"), channels, config.norm_num_groups, NORM_EPS)?;
@@ -91,13 +97,22 @@ impl SpatialTransformer {
                 Linear::new(&outward, channels, channels, true)?,
             )
         } else {
-            Projection::Conv(Conv2d::new(&inward, channels, channels, 1)?, Conv2d::new(&outward, channels, channels, 1)?)
+            Projection::Conv(
+                Conv2d::new(&inward, channels, channels, 1)?,
+                Conv2d::new(&outward, channels, channels, 1)?,
+            )
         };
         let blocks = (0..config.transformer_layers_per_block.at(level))
             .map(|layer| {
                 let inner = format!("transformer_blocks.{layer}");
                 let site = sites.next(format!("{name}.{inner}.attn1"));
-                TransformerBlock::new(&weights.at(&inner), channels, config.cross_attention_dim, config.heads(level), site)
+                TransformerBlock::new(
+                    &weights.at(&inner),
+                    channels,
+                    config.cross_attention_dim,
+                    config.heads(level),
+                    site,
+                )
             })
             .collect::<Result<_>>()?;
         Ok(Self { norm, projection, blocks })

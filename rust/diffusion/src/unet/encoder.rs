@@ -127,7 +127,7 @@ impl Encoder {
     pub(crate) fn start(&self, sample: &Tensor, run: &Run) -> Result<Tensor> {
         let (_, _, height, width) = sample.dims4()?;
         let step = 1usize << (self.down_blocks.len() - 1);
-        if height == 0 || width == 0 || height % step != 0 || width % step != 0 {
+        if height == 0 || width == 0 || !height.is_multiple_of(step) || !width.is_multiple_of(step) {
             return Err(Error::invalid(format!(
                 "latent of {width}x{height} cells; both must be multiples of {step} for this UNet"
             )));
@@ -167,4 +167,3 @@ impl Encoder {
         Ok(Encoded { skips, mid })
     }
 }
-

@@ -81,7 +81,12 @@ impl Unet {
         Ok(Self {
             encoder,
             up_blocks,
-            norm_out: GroupNorm::new(&weights.at("conv_norm_out"), channels[0], config.norm_num_groups, config.norm_eps)?,
+            norm_out: GroupNorm::new(
+                &weights.at("conv_norm_out"),
+                channels[0],
+                config.norm_num_groups,
+                config.norm_eps,
+            )?,
             conv_out: Conv2d::new(&weights.at("conv_out"), channels[0], config.out_channels, 3)?,
             sites: sites.count(),
         })

@@ -71,7 +71,10 @@ impl<'a> Referenced<'a> {
 impl AttentionPolicy for Referenced<'_> {
     fn tokens(&mut self, site: &Site, own: &Tensor) -> Result<Tensor> {
         let reference = self.tokens.get(&site.name).ok_or_else(|| {
-            Error::invalid(format!("no reference tokens for {}; run the write pass of the same network first", site.name))
+            Error::invalid(format!(
+                "no reference tokens for {}; run the write pass of the same network first",
+                site.name
+            ))
         })?;
         Ok(Tensor::cat(&[own, reference], 1)?)
     }

@@ -90,7 +90,13 @@ impl Weights {
         if !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
             return Err(Error::invalid(format!("weights cannot be kept as {dtype:?}; use F32, F16 or BF16")));
         }
-        Ok(Self { source: Arc::new(source), path: Arc::new(path), prefix: String::new(), dtype, device: device.clone() })
+        Ok(Self {
+            source: Arc::new(source),
+            path: Arc::new(path),
+            prefix: String::new(),
+            dtype,
+            device: device.clone(),
+        })
     }
 
     /// What was asked of an [`Weights::outline`] so far, in order; empty for others.
@@ -149,12 +155,11 @@ impl Weights {
                 "{name} has shape {found:?}, but config.json asks for {shape:?}; weights and configuration are of different models"
             ))
         };
-        let missing = || bad(format!("{} is missing; the file is of another model, or not whole: fetch it again", names[0]));
+        let missing =
+            || bad(format!("{} is missing; the file is of another model, or not whole: fetch it again", names[0]));
         let (name, tensor) = match &*self.source {
             Source::Outline(list) => {
-                list.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(Expected { names, shape: shape.to_vec() });
+                list.lock().unwrap_or_else(PoisonError::into_inner).push(Expected { names, shape: shape.to_vec() });
                 return Ok(Tensor::zeros((), self.dtype, &Device::Cpu)?.broadcast_as(shape)?);
             }
             Source::Random(seed) => return Ok(random(*seed, &names[0], shape)?.to_dtype(self.dtype)?),
@@ -167,13 +172,14 @@ impl Weights {
                 (name, file.load(name)?)
             }
             Source::Pickled(file) => {
-                let name =
-                    names.iter().find(|name| file.tensor_infos().contains_key(*name)).ok_or_else(missing)?;
+                let name = names.iter().find(|name| file.tensor_infos().contains_key(*name)).ok_or_else(missing)?;
                 let found = file.tensor_infos()[name].layout.dims();
                 if found != shape {
                     return Err(misfit(name, found));
                 }
-                let tensor = file.get(name).map_err(|error| bad(format!("{name} cannot be read: {error}; fetch the file again")))?;
+                let tensor = file
+                    .get(name)
+                    .map_err(|error| bad(format!("{name} cannot be read: {error}; fetch the file again")))?;
                 (name, tensor.ok_or_else(missing)?)
             }
         };

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 
 use crate::clip::{ClipText, ClipTokenizer, ClipVision};
-use crate::config::{ClipTextConfig, ClipVisionConfig, ImageProcessorConfig, ModelIndex, SchedulerConfig, UnetConfig, VaeConfig};
+use crate::config::{
+    ClipTextConfig, ClipVisionConfig, ImageProcessorConfig, ModelIndex, SchedulerConfig, UnetConfig, VaeConfig,
+};
 use crate::controlnet::ControlNet;
 use crate::unet::Unet;
 use crate::vae::Vae;
@@ -47,17 +49,16 @@ impl Component {
     }
 }
 
-const DIFFUSION_FILES: &[&str] = &[
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.bin",
-];
+const DIFFUSION_FILES: &[&str] =
+    &["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.bin"];
 
 /// The first of `names` that is a file in `folder`.
 pub(crate) fn weight_file(folder: &Path, names: &[&str]) -> Result<PathBuf> {
-    names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
-        Error::weights(folder, format!("holds none of {}; fetch the model again", names.join(", ")))
-    })
+    names
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::weights(folder, format!("holds none of {}; fetch the model again", names.join(", "))))
 }
 
 /// Zero123++ on disk, read up to its configuration.
@@ -106,9 +107,24 @@ impl ModelFolder {
 
     fn check(&self) -> Result<()> {
         let must_agree = [
-            ("text_encoder hidden_size", self.text.hidden_size, "unet cross_attention_dim", self.unet.cross_attention_dim),
-            ("vision_encoder projection_dim", self.vision.projection_dim, "text_encoder hidden_size", self.text.hidden_size),
-            ("vision_encoder image_size", self.vision.image_size, "feature_extractor_clip size", self.clip_extractor.size as usize),
+            (
+                "text_encoder hidden_size",
+                self.text.hidden_size,
+                "unet cross_attention_dim",
+                self.unet.cross_attention_dim,
+            ),
+            (
+                "vision_encoder projection_dim",
+                self.vision.projection_dim,
+                "text_encoder hidden_size",
+                self.text.hidden_size,
+            ),
+            (
+                "vision_encoder image_size",
+                self.vision.image_size,
+                "feature_extractor_clip size",
+                self.clip_extractor.size as usize,
+            ),
             ("vae latent_channels", self.vae.latent_channels, "unet in_channels", self.unet.in_channels),
             ("unet out_channels", self.unet.out_channels, "unet in_channels", self.unet.in_channels),
             (

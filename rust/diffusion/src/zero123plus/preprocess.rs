@@ -36,7 +36,9 @@ fn planar(picture: &Bytes<3>, value: impl Fn(u8, usize) -> f32) -> Result<Tensor
 pub fn to_image(pixels: &Tensor) -> Result<Image> {
     let (_, channels, height, width) = pixels.dims4()?;
     if channels != 3 {
-        return Err(Error::invalid(format!("a picture of {channels} channels was decoded; this VAE does not give RGB")));
+        return Err(Error::invalid(format!(
+            "a picture of {channels} channels was decoded; this VAE does not give RGB"
+        )));
     }
     let flat = pixels.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
     let count = width * height;

@@ -24,7 +24,8 @@ impl Previewer {
         let (_, _, height, _) = pixels.dims4()?;
         let small = pixels.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?.avg_pool2d(height / rows)?;
         let colors = small.flatten_all()?.to_vec1::<f32>()?;
-        let cells = latent.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let cells =
+            latent.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let (count, size) = (rows * columns, channels + 1);
         if colors.len() != 3 * count {
             return Err(Error::invalid("picture and latent are of different sizes; give the latent of this picture"));
@@ -112,7 +113,15 @@ mod tests {
         let previewer = Previewer::fit(&pixels, &latent, 0.18215).unwrap();
         for (channel, map) in previewer.map.iter().enumerate() {
             for (k, &value) in map.iter().enumerate() {
-                let wanted = if k == channel { 0.1 } else if k == 3 { -0.05 } else if k == 4 { 0.02 } else { 0.0 };
+                let wanted = if k == channel {
+                    0.1
+                } else if k == 3 {
+                    -0.05
+                } else if k == 4 {
+                    0.02
+                } else {
+                    0.0
+                };
                 assert!((value - wanted).abs() < 1e-3, "{channel} {k}: {value}");
             }
         }

@@ -59,13 +59,7 @@ pub fn global_condition(
 
 /// Latents for reference attention: a sample of the picture's posterior; before it, with guidance, one of a grey
 /// picture's. Neither is brought to the scale that is diffused: this is the paper's scaled reference attention.
-pub fn local_condition(
-    vae: &Vae,
-    pixels: &Tensor,
-    guidance: f64,
-    noise: &mut dyn Noise,
-    run: &Run,
-) -> Result<Tensor> {
+pub fn local_condition(vae: &Vae, pixels: &Tensor, guidance: f64, noise: &mut dyn Noise, run: &Run) -> Result<Tensor> {
     let mut sample = |pixels: &Tensor, draw: Draw| -> Result<Tensor> {
         let posterior = vae.encode(pixels, run)?;
         let noise = noise.draw(draw, posterior.mean.dims())?;
@@ -135,7 +129,8 @@ impl Denoising<'_> {
         let (device, dtype) = (tokens.device(), tokens.dtype());
         let channels = reference.dim(1)?;
         let shape = [1, channels, self.size[0], self.size[1]];
-        let mut draw = |kind: Draw, shape: &[usize]| -> Result<Tensor> { Ok(noise.draw(kind, shape)?.to_device(device)?) };
+        let mut draw =
+            |kind: Draw, shape: &[usize]| -> Result<Tensor> { Ok(noise.draw(kind, shape)?.to_device(device)?) };
         let reference = reference.to_dtype(candle_core::DType::F32)?;
         let mut latent = (draw(Draw::Initial, &shape)? * self.schedule.initial_sigma)?;
         for index in 0..self.schedule.len() {
