@@ -224,14 +224,17 @@ pub struct Texture {
     /// Weight of smoothness between neighbouring cells.
     #[schemars(range(min = 0.0, max = 10.0))]
     pub smoothness: f64,
-    /// Conjugate-gradient steps at most.
+    /// Conjugate-gradient steps at most, for each solve.
     #[schemars(range(min = 1, max = 5000))]
     pub iterations: u32,
+    /// Rounds that sharpen edges and flatten what is between them.
+    #[schemars(range(min = 0, max = 16))]
+    pub edge_rounds: u32,
 }
 
 impl Default for Texture {
     fn default() -> Self {
-        Self { cell: 0.0025, view_power: 2.0, footprint_samples: 3, smoothness: 0.02, iterations: 150 }
+        Self { cell: 0.0025, view_power: 2.0, footprint_samples: 4, smoothness: 0.02, iterations: 150, edge_rounds: 3 }
     }
 }
 
@@ -247,11 +250,13 @@ pub struct Bake {
     pub gutter: u32,
     /// Also bake a tangent-space normal map from the mesh before simplification.
     pub normal_map: bool,
+    /// Keep the texture coordinates that a mesh brings along.
+    pub keep_uvs: bool,
 }
 
 impl Default for Bake {
     fn default() -> Self {
-        Self { texture_size: 1024, gutter: 4, normal_map: true }
+        Self { texture_size: 1024, gutter: 4, normal_map: true, keep_uvs: true }
     }
 }
 
