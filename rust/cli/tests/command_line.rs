@@ -1,0 +1,288 @@
+//! The command line as a person or a script uses it: results, exit codes, messages, and what is left on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A small picture that every test can afford: a red disc with a blue band on nothing.
+fn disc(path: &Path) {
+    let picture = image::RgbaImage::from_fn(96, 96, |x, y| {
+        let (dx, dy) = (x as f32 - 47.5, y as f32 - 47.5);
+        let inside = dx.hypot(dy) < 40.0;
+        let band = (40..56).contains(&y);
+        image::Rgba(if !inside { [0; 4] } else if band { [30, 60, 200, 255] } else { [200, 40, 30, 255] })
+    });
+    picture.save(path).unwrap();
+}
+
+/// Settings that make a job as small as it can be.
+const SMALL: [&str; 14] = [
+    "--no-cache",
+    "--set",
+    "coarse.resolution=24",
+    "--set",
+    "coarse.iterations=4",
+    "--set",
+    "refine.iterations=2",
+    "--set",
+    "texture.cell=0.02",
+    "--set",
+    "texture.iterations=10",
+    "--texture-size=128",
+    "--triangles=1500",
+    "--set",
+];
+
+fn maquette(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maquette")).args(arguments).output().unwrap()
+}
+
+fn small(arguments: &[&str]) -> Output {
+    let mut all: Vec<&str> = arguments.to_vec();
+    all.extend(SMALL);
+    all.push("views.size_px=96");
+    maquette(&all)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The command failed with code 1 and a message that holds all of `words`; nothing but `kept` lies in the folder.
+fn refused(output: &Output, words: &[&str], folder: &Path, kept: &[&str]) {
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for word in words {
+        assert!(message.contains(word), "\"{word}\" is not in: {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(files(folder), kept, "{message}");
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+struct Folder {
+    held: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self { held: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.held.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_string_lossy().into_owned()
+    }
+}
+
+#[test]
+fn a_picture_becomes_a_textured_mesh_in_every_format() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let picture = folder.text("disc.png");
+    for format in ["glb", "gltf", "obj", "ply"] {
+        let target = folder.text(&format!("disc.{format}"));
+        let output = small(&["generate", &picture, "-o", &target]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("triangles"), "{}", text(&output.stdout));
+        assert!(fs::metadata(&target).unwrap().len() > 1000);
+    }
+    let inspected = maquette(&["inspect", "--json", &folder.text("disc.glb")]);
+    let report: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(report["health"]["watertight"], true, "{report:#}");
+    assert_eq!(report["base_color"], serde_json::json!([128, 128]));
+    assert_eq!(report["provenance"]["recipe"]["coarse"]["resolution"], 24);
+    let sheet = maquette(&["turntable", &folder.text("disc.glb"), "-o", &folder.text("sheet.png"), "--size", "48"]);
+    assert!(sheet.status.success(), "{}", text(&sheet.stderr));
+    assert_eq!(image::image_dimensions(folder.path("sheet.png")).unwrap(), (8 * 48, 2 * 48));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_file() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let picture = folder.text("disc.png");
+    let bytes = |name: &str, threads: &str| {
+        let target = folder.text(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        command.args(["generate", &picture, "-q", "-o", &target]).args(SMALL).arg("views.size_px=96");
+        assert!(command.env("RAYON_NUM_THREADS", threads).status().unwrap().success());
+        fs::read(target).unwrap()
+    };
+    // Timings are part of the report, not of the file.
+    assert!(bytes("a.glb", "1") == bytes("b.glb", "3"), "results differ between thread counts");
+}
+
+#[test]
+fn views_written_out_can_be_given_back() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let views = folder.text("views");
+    let made = small(&["generate", &folder.text("disc.png"), "-o", &folder.text("a.glb"), "--views-out", &views]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let again = small(&["reconstruct", &views, "-o", &folder.text("b.glb")]);
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    let texture = small(&["texture", &folder.text("a.glb"), &views, "-o", &folder.text("c.glb")]);
+    assert!(texture.status.success(), "{}", text(&texture.stderr));
+    // A retexture keeps vertices, their order and texture coordinates bit for bit.
+    let geometry = |name: &str| {
+        let (document, buffers, _) = gltf::import(folder.path(name)).unwrap();
+        let primitive = document.meshes().next().unwrap().primitives().next().unwrap();
+        let reader = primitive.reader(|buffer| Some(&buffers[buffer.index()].0));
+        let positions: Vec<_> = reader.read_positions().unwrap().map(|p| p.map(f32::to_bits)).collect();
+        let uvs: Vec<_> = reader.read_tex_coords(0).unwrap().into_f32().map(|uv| uv.map(f32::to_bits)).collect();
+        let indices: Vec<u32> = reader.read_indices().unwrap().into_u32().collect();
+        (positions, uvs, indices)
+    };
+    assert!(geometry("a.glb") == geometry("c.glb"));
+}
+
+#[test]
+fn json_lines_follow_the_job() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let output = small(&["generate", &folder.text("disc.png"), "-o", &folder.text("a.glb"), "--json"]);
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (result, steps) = lines.split_last().unwrap();
+    assert_eq!(result["event"], "result");
+    assert!(result["report"]["health"]["triangles"].as_u64().unwrap() > 100);
+    let fractions: Vec<f64> = steps.iter().map(|line| line["fraction"].as_f64().unwrap()).collect();
+    assert!(fractions.windows(2).all(|pair| pair[0] <= pair[1]) && fractions.last() == Some(&1.0), "{fractions:?}");
+}
+
+#[test]
+fn recipes_are_printed_completed_and_checked() {
+    let defaults = maquette(&["recipe"]);
+    let value: serde_json::Value = serde_json::from_slice(&defaults.stdout).unwrap();
+    assert_eq!(value["preset"], "standard");
+    assert!(serde_json::from_slice::<serde_json::Value>(&maquette(&["recipe", "--schema"]).stdout).unwrap()["properties"]
+        ["bake"]["properties"]["texture_size"]["maximum"]
+        .is_number());
+    let wrong = maquette(&["recipe", "--set", "bake.texturesize=1"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("did you mean bake.texture_size?"), "{}", text(&wrong.stderr));
+    assert_eq!(maquette(&["generate"]).status.code(), Some(2));
+    assert_eq!(maquette(&["recipe", "--set", "seed"]).status.code(), Some(2));
+}
+
+#[test]
+fn bad_pictures_are_refused_and_nothing_is_written() {
+    let folder = Folder::new();
+    let target = folder.text("out.glb");
+    let picture = folder.text("p.png");
+    let generate = || small(&["generate", &picture, "-o", &target]);
+
+    refused(&generate(), &["p.png", "No such file"], folder.held.path(), &[]);
+
+    fs::write(&picture, b"this is not a picture").unwrap();
+    refused(&generate(), &["p.png", "not a picture"], folder.held.path(), &["p.png"]);
+
+    fs::write(&picture, b"").unwrap();
+    refused(&generate(), &["p.png", "empty"], folder.held.path(), &["p.png"]);
+
+    image::RgbaImage::from_pixel(64, 64, image::Rgba([9, 9, 9, 0])).save(&picture).unwrap();
+    refused(&generate(), &["alpha"], folder.held.path(), &["p.png"]);
+
+    image::RgbaImage::from_pixel(1, 1, image::Rgba([9, 9, 9, 255])).save(&picture).unwrap();
+    refused(&generate(), &["1x1"], folder.held.path(), &["p.png"]);
+
+    disc(Path::new(&picture));
+    let whole = fs::read(&picture).unwrap();
+    fs::write(&picture, &whole[..whole.len() / 2]).unwrap();
+    refused(&generate(), &["p.png"], folder.held.path(), &["p.png"]);
+
+    // A header that promises 20000 x 20000 pixels is refused before anything is decoded.
+    let mut huge = whole;
+    huge[16..20].copy_from_slice(&20_000u32.to_be_bytes());
+    huge[20..24].copy_from_slice(&20_000u32.to_be_bytes());
+    let crc = crc32(&huge[12..29]);
+    huge[29..33].copy_from_slice(&crc.to_be_bytes());
+    fs::write(&picture, &huge).unwrap();
+    refused(&generate(), &["20000x20000", "limit"], folder.held.path(), &["p.png"]);
+}
+
+/// The checksum of a PNG chunk.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+    })
+}
+
+#[test]
+fn bad_views_meshes_and_outputs_are_refused() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let picture = folder.text("disc.png");
+    let kept = ["disc.png"];
+
+    let nowhere = small(&["generate", &picture, "-o", &folder.text("no/such/folder/a.glb")]);
+    refused(&nowhere, &["a.glb"], folder.held.path(), &kept);
+    let format = small(&["generate", &picture, "-o", &folder.text("a.fbx")]);
+    refused(&format, &["fbx", ".glb"], folder.held.path(), &kept);
+    let views = small(&["reconstruct", &folder.text("views"), "-o", &folder.text("a.glb")]);
+    refused(&views, &["views"], folder.held.path(), &kept);
+
+    fs::create_dir(folder.path("views")).unwrap();
+    let empty = small(&["reconstruct", &folder.text("views"), "-o", &folder.text("a.glb")]);
+    refused(&empty, &["views"], folder.held.path(), &["disc.png", "views"]);
+
+    fs::write(folder.path("m.glb"), b"glTF").unwrap();
+    let mesh = small(&["texture", &folder.text("m.glb"), &folder.text("views"), "-o", &folder.text("a.glb")]);
+    refused(&mesh, &["m.glb"], folder.held.path(), &["disc.png", "m.glb", "views"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    use std::time::{Duration, Instant};
+
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_maquette"))
+        .args(["generate", &folder.text("disc.png"), "-o", &folder.text("a.glb"), "--no-cache"])
+        .args(["--set", "coarse.iterations=5000"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let asked = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(20), "the job goes on after Ctrl-C");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(files(folder.held.path()), ["disc.png"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_the_job_with_its_reason() {
+    // /dev/full takes no byte; as a cache it costs a warning, as an output an error.
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let output = small(&["generate", &folder.text("disc.png"), "-o", "/dev/full/a.glb"]);
+    assert_eq!(output.status.code(), Some(1));
+    let arguments: Vec<&str> = SMALL.iter().copied().filter(|argument| *argument != "--no-cache").collect();
+    let cached = Command::new(env!("CARGO_BIN_EXE_maquette"))
+        .args(["generate", &folder.text("disc.png"), "-o", &folder.text("a.glb"), "--cache", "/dev/full"])
+        .args(arguments)
+        .arg("views.size_px=96")
+        .output()
+        .unwrap();
+    assert!(cached.status.success(), "{}", text(&cached.stderr));
+    assert!(text(&cached.stderr).contains("cache"), "{}", text(&cached.stderr));
+}
