@@ -1,0 +1,181 @@
+//! The road of one job: which stages run, in which order, through the cache.
+
+use std::time::Instant;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use maquette_core::recipe::{Recipe, Task, ViewSourceKind};
+use maquette_core::{Asset, Image, Mesh, Progress, Stage, Views};
+use maquette_geometry::health::MeshHealth;
+use maquette_geometry::{parts, reconstruct, simplify};
+use maquette_texture::{Textured, texture_mesh};
+use serde_json::{Map, Value, json};
+
+use crate::cache::{self, Cache, sections};
+use crate::request::{Outcome, Request};
+use crate::segment;
+use crate::sources::{SourceResult, inflate};
+use crate::{Error, Result};
+
+/// Start and length of each stage as shares of the whole job, from measured times at the standard preset.
+const SEGMENT: (f32, f32) = (0.0, 0.02);
+const VIEWS: (f32, f32) = (0.02, 0.05);
+const GEOMETRY: (f32, f32) = (0.07, 0.55);
+const TEXTURE: (f32, f32) = (0.62, 0.36);
+const FINISH: (f32, f32) = (0.98, 0.02);
+
+/// Raised when a stage's code gives other results, so that old cache entries are not used.
+const SEGMENT_VERSION: u32 = 1;
+const VIEWS_VERSION: u32 = 1;
+const GEOMETRY_VERSION: u32 = 1;
+const TEXTURE_VERSION: u32 = 1;
+
+/// Side of the framed cut-out, and the share of it that the object's larger side fills.
+const FRAME_PX: u32 = 512;
+const FRAME_SHARE: f32 = 0.85;
+
+/// Runs a job to its end.
+///
+/// Deterministic for a seed; reports to `progress` and stops soon after it is cancelled. Nothing is written but cache
+/// entries.
+pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outcome> {
+    progress.enter(Stage::Load, (0.0, 0.0))?;
+    request.validate()?;
+    let mut job = Job { recipe: &request.recipe, cache, progress, timings: Map::new() };
+    if let (Task::Texture, Some(asset), Some(views)) = (request.task(), &request.mesh, &request.views) {
+        let textured = job.texture(&asset.mesh, None, views)?;
+        return job.finish(request, None, views.clone(), textured);
+    }
+    let mut cutout = None;
+    let source = match (&request.views, &request.picture) {
+        (Some(views), _) => SourceResult { views: views.clone(), ..SourceResult::default() },
+        (None, Some(picture)) => {
+            let object = job.cut_out(picture)?;
+            let source = job.views(&object)?;
+            cutout = Some(object);
+            source
+        }
+        (None, None) => return Err(Error::Request("the job has neither picture nor views".to_owned())),
+    };
+    let full = job.geometry(&source)?;
+    let mesh = job.simplified(&full)?;
+    let mut posed = source.views.clone();
+    posed.views.extend(source.input_view);
+    let textured = job.texture(&mesh, Some(&full), &posed)?;
+    job.finish(request, cutout, source.views, textured)
+}
+
+/// What every stage of one job needs.
+struct Job<'a> {
+    recipe: &'a Recipe,
+    cache: &'a Cache,
+    progress: &'a Progress,
+    /// Seconds by stage.
+    timings: Map<String, Value>,
+}
+
+impl Job<'_> {
+    /// Runs a stage through the cache and notes its time.
+    fn stage<I: BorshSerialize + ?Sized, O: BorshSerialize + BorshDeserialize>(
+        &mut self,
+        stage: Stage,
+        span: (f32, f32),
+        settings: &[&str],
+        code_version: u32,
+        input: &I,
+        compute: impl FnOnce(&Recipe, &Progress) -> Result<O>,
+    ) -> Result<O> {
+        self.progress.enter(stage, span)?;
+        let start = Instant::now();
+        let settings = sections(self.recipe, settings);
+        let key = cache::Stage { name: stage.name(), code_version, settings: &settings };
+        let output = self.cache.through(&key, input, self.progress, || compute(self.recipe, self.progress))?;
+        self.timings.insert(stage.name().to_owned(), json!(start.elapsed().as_secs_f32()));
+        self.progress.step(1, 1)?;
+        Ok(output)
+    }
+
+    /// The object of the picture, framed as the view sources expect it.
+    fn cut_out(&mut self, picture: &Image) -> Result<Image> {
+        self.stage(Stage::Segment, SEGMENT, &["segment"], SEGMENT_VERSION, picture, |recipe, progress| {
+            let cutout = segment::segment(picture, &recipe.segment)?;
+            if let Some(warning) = &cutout.warning {
+                progress.warn(warning.clone());
+            }
+            Ok(segment::frame(&cutout, FRAME_PX, FRAME_SHARE)?)
+        })
+    }
+
+    fn views(&mut self, object: &Image) -> Result<SourceResult> {
+        self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
+            match recipe.views.source {
+                ViewSourceKind::Inflate => Ok(inflate::inflate(object, &recipe.views, progress)?),
+                ViewSourceKind::Provided => Err(Error::Request(
+                    "views.source is \"provided\", but no views were given; give a folder of views".to_owned(),
+                )),
+            }
+        })
+    }
+
+    /// The closed mesh at full resolution.
+    fn geometry(&mut self, source: &SourceResult) -> Result<Mesh> {
+        let input = (&source.views, &source.shape);
+        let sections = ["coarse", "refine", "finish"];
+        self.stage(Stage::Coarse, GEOMETRY, &sections, GEOMETRY_VERSION, &input, |recipe, progress| {
+            let found = reconstruct(&source.views, source.shape.as_ref(), &recipe.coarse, &recipe.refine, progress)?;
+            Ok(parts::without_small_parts(&found.mesh, recipe.finish.smallest_part))
+        })
+    }
+
+    fn simplified(&mut self, mesh: &Mesh) -> Result<Mesh> {
+        self.progress.check()?;
+        Ok(simplify(mesh, self.recipe.finish.triangles as usize)?)
+    }
+
+    fn texture(&mut self, mesh: &Mesh, detail: Option<&Mesh>, views: &Views) -> Result<Textured> {
+        let input = (mesh, detail, views);
+        self.stage(Stage::Texture, TEXTURE, &["texture", "bake"], TEXTURE_VERSION, &input, |recipe, progress| {
+            Ok(texture_mesh(mesh, views, &recipe.texture, &recipe.bake, detail, progress)?)
+        })
+    }
+
+    fn finish(self, request: &Request, cutout: Option<Image>, views: Views, textured: Textured) -> Result<Outcome> {
+        self.progress.enter(Stage::Finish, FINISH)?;
+        let mesh = textured.mesh;
+        let provenance = json!({
+            "generator": concat!("Maquette ", env!("CARGO_PKG_VERSION")),
+            "recipe": request.recipe.to_value(),
+            "input_hash": input_hash(request),
+        });
+        let report = json!({
+            "health": health(&mesh)?,
+            "seconds": self.timings,
+            "provenance": provenance,
+            "warnings": self.progress.warnings(),
+        });
+        let asset = Asset {
+            mesh,
+            base_color: Some(textured.base_color),
+            normal_map: textured.normal_map,
+            name: request.name.clone(),
+            provenance: Some(provenance),
+            gltf_corner_v: request.mesh.as_ref().and_then(|mesh| mesh.gltf_corner_v.clone()),
+        };
+        self.progress.finish();
+        Ok(Outcome { asset, cutout, views, report })
+    }
+}
+
+/// Whether a mesh is closed, manifold and so on, as JSON.
+pub fn health(mesh: &Mesh) -> Result<Value> {
+    // Numbers and booleans always serialise.
+    Ok(serde_json::to_value(MeshHealth::of(mesh)?).unwrap_or_default())
+}
+
+/// Hash of everything the artist gave but the recipe.
+fn input_hash(request: &Request) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mesh = request.mesh.as_ref().map(|asset| &asset.mesh);
+    // Validated input has no NaN, the one value without a canonical form.
+    let _ = (&request.picture, &request.views, mesh).serialize(&mut hasher);
+    hasher.finalize().to_hex().to_string()
+}
