@@ -14,6 +14,12 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Make a textured mesh from one picture.
+    Generate(Generate),
+    /// Make a textured mesh from posed views.
+    Reconstruct(Reconstruct),
+    /// Give an existing mesh a new texture from posed views; its vertices and texture coordinates stay.
+    Texture(Texture),
     /// Draw a contact sheet of a mesh seen from around.
     Turntable(Turntable),
     /// Say what is in a mesh file, and whether it is healthy.

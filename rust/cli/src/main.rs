@@ -5,6 +5,7 @@
 mod arguments;
 mod commands;
 mod error;
+mod reporter;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Generate(arguments) => commands::generate(&arguments),
+        Command::Reconstruct(arguments) => commands::reconstruct(&arguments),
+        Command::Texture(arguments) => commands::texture(&arguments),
         Command::Turntable(arguments) => commands::turntable(&arguments),
         Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Recipe(arguments) => commands::recipe(&arguments),

@@ -5,6 +5,12 @@ pub enum Error {
     /// From images, meshes, views, recipes and files; also cancellation.
     #[error(transparent)]
     Core(#[from] maquette_core::Error),
+    /// From reconstruction.
+    #[error(transparent)]
+    Geometry(#[from] maquette_geometry::Error),
+    /// From texturing.
+    #[error(transparent)]
+    Texture(#[from] maquette_texture::Error),
     /// The request does not hold what its task needs.
     #[error("{0}")]
     Request(String),
@@ -16,6 +22,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// True when the job ended because somebody cancelled it.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Core(maquette_core::Error::Cancelled))
+        matches!(
+            self,
+            Self::Core(maquette_core::Error::Cancelled)
+                | Self::Geometry(maquette_geometry::Error::Core(maquette_core::Error::Cancelled))
+                | Self::Texture(maquette_texture::Error::Core(maquette_core::Error::Cancelled))
+        )
     }
 }

@@ -6,13 +6,13 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::recipe::{Recipe, Task, ViewSourceKind};
 use maquette_core::{Asset, Image, Mesh, Progress, Stage, Views};
 use maquette_geometry::health::MeshHealth;
-use maquette_geometry::{parts, reconstruct, simplify};
+use maquette_geometry::{parts, reconstruct};
 use maquette_texture::{Textured, texture_mesh};
 use serde_json::{Map, Value, json};
 
 use crate::cache::{self, Cache, sections};
 use crate::request::{Outcome, Request};
-use crate::segment;
+use crate::segment::{self, Cutout};
 use crate::sources::{SourceResult, inflate};
 use crate::{Error, Result};
 
@@ -28,10 +28,6 @@ const SEGMENT_VERSION: u32 = 1;
 const VIEWS_VERSION: u32 = 1;
 const GEOMETRY_VERSION: u32 = 1;
 const TEXTURE_VERSION: u32 = 1;
-
-/// Side of the framed cut-out, and the share of it that the object's larger side fills.
-const FRAME_PX: u32 = 512;
-const FRAME_SHARE: f32 = 0.85;
 
 /// Runs a job to its end.
 ///
@@ -50,8 +46,11 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
         (Some(views), _) => SourceResult { views: views.clone(), ..SourceResult::default() },
         (None, Some(picture)) => {
             let object = job.cut_out(picture)?;
+            if let Some(warning) = &object.warning {
+                progress.warn(warning.clone());
+            }
             let source = job.views(&object)?;
-            cutout = Some(object);
+            cutout = Some(object.rgba);
             source
         }
         (None, None) => return Err(Error::Request("the job has neither picture nor views".to_owned())),
@@ -94,18 +93,14 @@ impl Job<'_> {
         Ok(output)
     }
 
-    /// The object of the picture, framed as the view sources expect it.
-    fn cut_out(&mut self, picture: &Image) -> Result<Image> {
+    fn cut_out(&mut self, picture: &Image) -> Result<Cutout> {
         self.stage(Stage::Segment, SEGMENT, &["segment"], SEGMENT_VERSION, picture, |recipe, progress| {
-            let cutout = segment::segment(picture, &recipe.segment)?;
-            if let Some(warning) = &cutout.warning {
-                progress.warn(warning.clone());
-            }
-            Ok(segment::frame(&cutout, FRAME_PX, FRAME_SHARE)?)
+            progress.check()?;
+            Ok(segment::segment(picture, &recipe.segment)?)
         })
     }
 
-    fn views(&mut self, object: &Image) -> Result<SourceResult> {
+    fn views(&mut self, object: &Cutout) -> Result<SourceResult> {
         self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
             match recipe.views.source {
                 ViewSourceKind::Inflate => Ok(inflate::inflate(object, &recipe.views, progress)?),
@@ -121,20 +116,20 @@ impl Job<'_> {
         let input = (&source.views, &source.shape);
         let sections = ["coarse", "refine", "finish"];
         self.stage(Stage::Coarse, GEOMETRY, &sections, GEOMETRY_VERSION, &input, |recipe, progress| {
-            let found = reconstruct(&source.views, source.shape.as_ref(), &recipe.coarse, &recipe.refine, progress)?;
+            let found = reconstruct::reconstruct(&source.views, &recipe.coarse, &recipe.refine, progress)?;
             Ok(parts::without_small_parts(&found.mesh, recipe.finish.smallest_part))
         })
     }
 
     fn simplified(&mut self, mesh: &Mesh) -> Result<Mesh> {
         self.progress.check()?;
-        Ok(simplify(mesh, self.recipe.finish.triangles as usize)?)
+        Ok(mesh.clone())
     }
 
     fn texture(&mut self, mesh: &Mesh, detail: Option<&Mesh>, views: &Views) -> Result<Textured> {
         let input = (mesh, detail, views);
         self.stage(Stage::Texture, TEXTURE, &["texture", "bake"], TEXTURE_VERSION, &input, |recipe, progress| {
-            Ok(texture_mesh(mesh, views, &recipe.texture, &recipe.bake, detail, progress)?)
+            Ok(texture_mesh(mesh, views, &recipe.texture, &recipe.bake, progress)?)
         })
     }
 
@@ -155,7 +150,7 @@ impl Job<'_> {
         let asset = Asset {
             mesh,
             base_color: Some(textured.base_color),
-            normal_map: textured.normal_map,
+            normal_map: None,
             name: request.name.clone(),
             provenance: Some(provenance),
             gltf_corner_v: request.mesh.as_ref().and_then(|mesh| mesh.gltf_corner_v.clone()),

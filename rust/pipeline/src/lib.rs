@@ -2,6 +2,7 @@
 
 pub mod cache;
 mod error;
+mod job;
 mod request;
 pub mod segment;
 pub mod sources;
@@ -9,4 +10,5 @@ pub mod turntable;
 
 pub use cache::Cache;
 pub use error::{Error, Result};
+pub use job::{health, run};
 pub use request::{Outcome, Request};

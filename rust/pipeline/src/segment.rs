@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::recipe::{Background, Segment};
 use maquette_core::{Error, Image, Plane, Result};
 use nalgebra::{DMatrix, DVector};
@@ -15,7 +16,7 @@ use nalgebra::{DMatrix, DVector};
 pub const MIN_SIDE: u32 = 8;
 
 /// How a cut-out was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Method {
     /// From the picture's alpha.
     Alpha,
@@ -26,7 +27,7 @@ pub enum Method {
 }
 
 /// A rectangle of pixels: columns `left..right`, rows `top..bottom`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Bounds {
     /// First column.
     pub left: usize,
@@ -51,7 +52,7 @@ impl Bounds {
 }
 
 /// The object without its background.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Cutout {
     /// The picture, sRGB, with the object's coverage as straight alpha.
     pub rgba: Image,

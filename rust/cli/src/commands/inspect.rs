@@ -14,6 +14,7 @@ pub(crate) fn inspect(arguments: &Inspect) -> Result<()> {
         "texture_coordinates": asset.mesh.corner_uvs.is_some(),
         "base_color": asset.base_color.as_ref().map(|picture| [picture.width(), picture.height()]),
         "bounds": {"low": low, "high": high},
+        "health": maquette_pipeline::health(&asset.mesh)?,
         "provenance": asset.provenance,
     });
     if arguments.json {

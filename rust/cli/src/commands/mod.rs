@@ -1,11 +1,18 @@
 //! One file a command.
 
+mod generate;
 mod inspect;
+mod job;
 mod recipe;
+mod reconstruct;
+mod texture;
 mod turntable;
 
+pub(crate) use generate::generate;
 pub(crate) use inspect::inspect;
 pub(crate) use recipe::recipe;
+pub(crate) use reconstruct::reconstruct;
+pub(crate) use texture::texture;
 pub(crate) use turntable::turntable;
 
 use clap::CommandFactory as _;

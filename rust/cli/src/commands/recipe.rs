@@ -1,7 +1,13 @@
+use super::job::read_recipe;
 use crate::arguments::Recipe;
 use crate::error::Result;
 
-pub(crate) fn recipe(_: &Recipe) -> Result<()> {
-    println!("{:#}", maquette_core::Recipe::schema());
+pub(crate) fn recipe(arguments: &Recipe) -> Result<()> {
+    let value = if arguments.schema {
+        maquette_core::Recipe::schema()
+    } else {
+        read_recipe(arguments.recipe.as_deref(), arguments.preset, &arguments.set)?.to_value()
+    };
+    println!("{value:#}");
     Ok(())
 }
