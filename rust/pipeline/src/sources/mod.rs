@@ -6,12 +6,14 @@ pub mod provided;
 mod save;
 
 pub use pictures::{pictures_of, view_from_pictures};
+pub use provided::load as load_views;
 pub use save::save as save_views;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::{Mesh, View, Views};
 
 /// What every view source gives.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct SourceResult {
     /// Posed pictures of the object, for reconstruction and texturing.
     pub views: Views,
