@@ -10,7 +10,13 @@ fn disc(path: &Path) {
         let (dx, dy) = (x as f32 - 47.5, y as f32 - 47.5);
         let inside = dx.hypot(dy) < 40.0;
         let band = (40..56).contains(&y);
-        image::Rgba(if !inside { [0; 4] } else if band { [30, 60, 200, 255] } else { [200, 40, 30, 255] })
+        image::Rgba(if !inside {
+            [0; 4]
+        } else if band {
+            [30, 60, 200, 255]
+        } else {
+            [200, 40, 30, 255]
+        })
     });
     picture.save(path).unwrap();
 }

@@ -15,10 +15,12 @@ pub mod mesh_to_sdf;
 pub mod mirror;
 pub mod parts;
 mod real;
+pub mod reconstruct;
 pub mod refusion;
 pub mod remesh;
 pub mod sdf_grid;
 pub mod silhouette;
+pub mod simplify;
 #[cfg(test)]
 mod test_meshes;
 pub mod triangle_bvh;

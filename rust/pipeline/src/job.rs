@@ -19,7 +19,8 @@ use crate::{Error, Result};
 /// Start and length of each stage as shares of the whole job, from measured times at the standard preset.
 const SEGMENT: (f32, f32) = (0.0, 0.02);
 const VIEWS: (f32, f32) = (0.02, 0.05);
-const GEOMETRY: (f32, f32) = (0.07, 0.55);
+const COARSE: (f32, f32) = (0.07, 0.35);
+const REFINE: (f32, f32) = (0.42, 0.20);
 const TEXTURE: (f32, f32) = (0.62, 0.36);
 const FINISH: (f32, f32) = (0.98, 0.02);
 
@@ -111,13 +112,14 @@ impl Job<'_> {
         })
     }
 
-    /// The closed mesh at full resolution.
+    /// The closed mesh at full resolution: coarse, then refine.
     fn geometry(&mut self, source: &SourceResult) -> Result<Mesh> {
         let input = (&source.views, &source.shape);
         let sections = ["coarse", "refine", "finish"];
-        self.stage(Stage::Coarse, GEOMETRY, &sections, GEOMETRY_VERSION, &input, |recipe, progress| {
-            let found = reconstruct::reconstruct(&source.views, &recipe.coarse, &recipe.refine, progress)?;
-            Ok(parts::without_small_parts(&found.mesh, recipe.finish.smallest_part))
+        self.stage(Stage::Coarse, COARSE, &sections, GEOMETRY_VERSION, &input, |recipe, progress| {
+            let shape = reconstruct::coarse(&source.views, source.shape.as_ref(), &recipe.coarse, progress)?;
+            progress.enter(Stage::Refine, REFINE)?;
+            Ok(reconstruct::refine(shape, &source.views, &recipe.refine, recipe.finish.smallest_part, progress)?)
         })
     }
 

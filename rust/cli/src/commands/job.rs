@@ -54,8 +54,7 @@ pub(crate) fn read_recipe(file: Option<&Path>, preset: Option<Preset>, sets: &[S
     let mut value = match file {
         None => json!({}),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+            let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
             serde_json::from_str(&text)
                 .map_err(|error| Error::Usage(format!("{}: not valid JSON: {error}", path.display())))?
         }
@@ -125,9 +124,11 @@ fn summarise(arguments: &Job, output: &Path, outcome: &Outcome, seconds: f32) {
         for warning in outcome.report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             eprintln!("note: {warning}");
         }
-        let texture = outcome.asset.base_color.as_ref().map_or(String::new(), |picture| {
-            format!(", {}x{} texture", picture.width(), picture.height())
-        });
+        let texture = outcome
+            .asset
+            .base_color
+            .as_ref()
+            .map_or(String::new(), |picture| format!(", {}x{} texture", picture.width(), picture.height()));
         println!(
             "{}: {} triangles, {} vertices{texture}, {seconds:.1} s",
             output.display(),

@@ -1,0 +1,250 @@
+//! A closed mesh from posed views, in the two stages of LatentDreamer: first the distance field moves ([`coarse`]), then
+//! it is fixed, and FlexiCubes' weights and the grid's deformation move ([`refine`]).
+//!
+//! The field starts as the visual hull of the silhouettes, or as a given mesh, and learns a sum of grids of 1, 1/2, 1/4
+//! and 1/8 of the resolution, which preconditions the descent. Losses act on the surface that FlexiCubes extracts.
+
+mod shape;
+
+use std::time::{Duration, Instant};
+
+use maquette_core::{Mesh, Progress, Views, recipe};
+
+use self::shape::{Moving, Shape, StepSettings};
+use crate::hull::hull_field;
+use crate::losses::{LossWeights, MeshLosses};
+use crate::mesh_to_sdf::mesh_to_sdf;
+use crate::parts::{without_cavities, without_small_parts};
+use crate::sdf_grid::SdfGrid;
+use crate::{Error, Result};
+
+/// The field is clipped at this many cells from the surface: farther away only its sign matters.
+const CLIP_CELLS: f32 = 3.0;
+/// Time between two previews.
+const PREVIEW_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A shape between the two stages.
+pub struct CoarseShape {
+    shape: Shape,
+    weights: LossWeights,
+}
+
+/// Fits the distance field to `views`, starting from `start` if given, else from the visual hull.
+///
+/// Views without normals take part with their silhouettes alone. The result is the same for any number of threads.
+pub fn coarse(
+    views: &Views,
+    start: Option<&Mesh>,
+    settings: &recipe::Coarse,
+    progress: &Progress,
+) -> Result<CoarseShape> {
+    let mut losses = MeshLosses::new(views, settings.view_size_px as usize)?;
+    let resolution = settings.resolution as usize;
+    let mut base = if let Some(mesh) = start {
+        mesh_to_sdf(mesh, resolution)?
+    } else {
+        let (silhouettes, cameras): (Vec<_>, Vec<_>) =
+            losses.silhouettes().map(|(silhouette, camera)| (silhouette.clone(), camera.clone())).unzip();
+        hull_field(&silhouettes, &cameras, resolution)?
+    };
+    progress.check()?;
+    let clip = CLIP_CELLS * base.cell();
+    for value in base.values_mut() {
+        *value = value.clamp(-clip, clip);
+    }
+    let weights = LossWeights {
+        normal: [settings.normal_weight as f32, 0.0, 0.0],
+        hull: settings.mask_weight as f32,
+        contour: settings.contour_weight as f32,
+    };
+    let mut shape = Shape::new(&base)?;
+    progress.set_preview(shape.mesh()?);
+    let descent = Descent {
+        moving: Moving::Field,
+        iterations: settings.iterations as usize,
+        learning_rate: settings.learning_rate as f32,
+        weights,
+        deviation_weight: settings.deviation_weight as f32,
+        sign_change_weight: settings.sign_change_weight as f32,
+        smoothness_weight: settings.smoothness_weight as f32,
+    };
+    descent.run(&mut shape, &mut losses, progress)?;
+    Ok(CoarseShape { shape, weights })
+}
+
+/// Fits weights and deformation with the field fixed, and gives the mesh: closed, wound outwards, without cavities.
+pub fn refine(
+    coarse: CoarseShape,
+    views: &Views,
+    settings: &recipe::Refine,
+    smallest_part: f64,
+    progress: &Progress,
+) -> Result<Mesh> {
+    let CoarseShape { mut shape, weights } = coarse;
+    if settings.iterations > 0 {
+        let mut losses = MeshLosses::new(views, settings.view_size_px as usize)?;
+        let descent = Descent {
+            moving: Moving::Weights,
+            iterations: settings.iterations as usize,
+            learning_rate: settings.learning_rate as f32,
+            weights,
+            deviation_weight: settings.deviation_weight as f32,
+            sign_change_weight: 0.0,
+            smoothness_weight: 0.0,
+        };
+        descent.run(&mut shape, &mut losses, progress)?;
+    }
+    let mesh = without_cavities(&without_small_parts(&shape.mesh()?, smallest_part));
+    if mesh.triangles.is_empty() {
+        return Err(Error::invalid(
+            "nothing is left of the shape: the silhouettes of the views have no common inside; check masks and cameras",
+        ));
+    }
+    Ok(mesh)
+}
+
+/// One run of gradient descent.
+struct Descent {
+    moving: Moving,
+    iterations: usize,
+    learning_rate: f32,
+    weights: LossWeights,
+    deviation_weight: f32,
+    sign_change_weight: f32,
+    smoothness_weight: f32,
+}
+
+impl Descent {
+    fn run(&self, shape: &mut Shape, losses: &mut MeshLosses, progress: &Progress) -> Result<()> {
+        let mut shown = Instant::now();
+        for iteration in 0..self.iterations {
+            progress.step(iteration, self.iterations)?;
+            let settings = StepSettings {
+                weights: self.weights,
+                deviation_weight: self.deviation_weight,
+                sign_change_weight: self.sign_change_weight,
+                smoothness_weight: self.smoothness_weight,
+                learning_rate: self.learning_rate * decay(iteration as f32 / self.iterations as f32),
+                phase: iteration,
+            };
+            if !shape.step(losses, self.moving, &settings)? {
+                break;
+            }
+            if shown.elapsed() > PREVIEW_INTERVAL {
+                progress.set_preview(shape.mesh()?);
+                shown = Instant::now();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Share of the learning rate at `done` in 0..1: full, then finer steps to settle.
+fn decay(done: f32) -> f32 {
+    if done < 0.5 {
+        1.0
+    } else if done < 0.8 {
+        0.4
+    } else {
+        0.15
+    }
+}
+
+/// The field of a closed mesh as it is stored and exported, positive outside.
+pub fn field_of(mesh: &Mesh, resolution: usize) -> Result<SdfGrid> {
+    mesh_to_sdf(mesh, resolution)
+}
+
+#[cfg(test)]
+mod tests {
+    use maquette_core::{Camera, Plane, View};
+    use maquette_raster::{GBuffer, face_normals, look_up_faces, rasterize};
+
+    use super::*;
+    use crate::health::MeshHealth;
+    use crate::remesh::shapes::torus;
+
+    /// Six views of a mesh: coverage by 3x3 samples, normals by the ray through the pixel centre.
+    fn views_of(mesh: &Mesh, size: usize) -> Views {
+        let normals = face_normals(&mesh.positions, &mesh.triangles);
+        let view = |camera: Camera| {
+            let large = camera.resized(3 * size, 3 * size);
+            let covered = rasterize(&mesh.positions, &mesh.triangles, &large).triangle;
+            let covered = covered.iter().map(|&t| [f32::from(u8::from(t != GBuffer::EMPTY))]).collect();
+            let mask = Plane { width: 3 * size, height: 3 * size, data: covered }.resized(size, size);
+            let normal = look_up_faces(&rasterize(&mesh.positions, &mesh.triangles, &camera), &normals);
+            View { mask, camera, color: None, normal: Some(normal) }
+        };
+        Views { views: Camera::six_views(size).map(view).to_vec() }
+    }
+
+    /// A ring that stands upright, so that its hole is seen from in front.
+    fn ring() -> Mesh {
+        let mut mesh = torus(0.33, 0.13, 64, 32);
+        let high = mesh.bounds().unwrap().1;
+        if high[1] < high[2] {
+            for p in &mut mesh.positions {
+                *p = [p[0], -p[2], p[1]];
+            }
+        }
+        mesh
+    }
+
+    fn settings() -> (recipe::Coarse, recipe::Refine) {
+        let coarse = recipe::Coarse { resolution: 40, iterations: 60, view_size_px: 96, ..recipe::Coarse::default() };
+        let refine = recipe::Refine { iterations: 10, view_size_px: 96, ..recipe::Refine::default() };
+        (coarse, refine)
+    }
+
+    #[test]
+    fn a_ring_comes_back_closed_and_with_its_hole() {
+        let truth = ring();
+        let views = views_of(&truth, 96);
+        let (coarse_settings, refine_settings) = settings();
+        let progress = Progress::new();
+        let make = |views: &Views| {
+            let shape = coarse(views, None, &coarse_settings, &progress).unwrap();
+            refine(shape, views, &refine_settings, 0.005, &progress).unwrap()
+        };
+        let mesh = make(&views);
+        assert!(progress.snapshot().preview_revision > 0);
+        let health = MeshHealth::of(&mesh).unwrap();
+        assert!(health.watertight && health.nonmanifold_vertices == 0 && health.genus == Some(1), "{health:?}");
+        assert!(health.outward_fraction > 0.99, "{health:?}");
+        let volume = MeshHealth::of(&truth).unwrap().volume;
+        assert!((health.volume / volume - 1.0).abs() < 0.06, "{} {volume}", health.volume);
+        // Silhouettes alone give a fatter shape, but still a closed one.
+        let mut silhouettes = views.clone();
+        silhouettes.views.iter_mut().for_each(|view| view.normal = None);
+        assert!(MeshHealth::of(&make(&silhouettes)).unwrap().watertight);
+    }
+
+    #[test]
+    fn a_given_mesh_is_where_it_starts() {
+        let truth = ring();
+        let views = views_of(&truth, 96);
+        let (mut coarse_settings, mut refine_settings) = settings();
+        (coarse_settings.iterations, refine_settings.iterations) = (0, 0);
+        let shape = coarse(&views, Some(&truth), &coarse_settings, &Progress::new()).unwrap();
+        let mesh = refine(shape, &views, &refine_settings, 0.005, &Progress::new()).unwrap();
+        let ratio = MeshHealth::of(&mesh).unwrap().volume / MeshHealth::of(&truth).unwrap().volume;
+        assert!((ratio - 1.0).abs() < 0.03, "{ratio}");
+    }
+
+    #[test]
+    fn stops_when_asked_and_names_an_empty_shape() {
+        let views = views_of(&torus(0.33, 0.13, 24, 12), 48);
+        let (coarse_settings, refine_settings) = settings();
+        let progress = Progress::new();
+        progress.cancel();
+        let stopped = coarse(&views, None, &coarse_settings, &progress);
+        assert!(matches!(stopped, Err(Error::Core(maquette_core::Error::Cancelled))));
+        let mut empty = views;
+        for view in &mut empty.views {
+            view.mask.data.fill([0.0]);
+        }
+        let nothing = coarse(&empty, None, &coarse_settings, &Progress::new())
+            .and_then(|shape| refine(shape, &empty, &refine_settings, 0.005, &Progress::new()));
+        assert!(nothing.is_err());
+    }
+}
