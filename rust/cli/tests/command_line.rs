@@ -1,5 +1,7 @@
 //! The command line as a person or a script uses it: results, exit codes, messages, and what is left on disk.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -197,7 +199,7 @@ fn bad_pictures_are_refused_and_nothing_is_written() {
     refused(&generate(), &["p.png", "empty"], folder.held.path(), &["p.png"]);
 
     image::RgbaImage::from_pixel(64, 64, image::Rgba([9, 9, 9, 0])).save(&picture).unwrap();
-    refused(&generate(), &["alpha"], folder.held.path(), &["p.png"]);
+    refused(&generate(), &["transparent"], folder.held.path(), &["p.png"]);
 
     image::RgbaImage::from_pixel(1, 1, image::Rgba([9, 9, 9, 255])).save(&picture).unwrap();
     refused(&generate(), &["1x1"], folder.held.path(), &["p.png"]);

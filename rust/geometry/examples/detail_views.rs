@@ -87,7 +87,7 @@ fn main() -> AnyResult<()> {
             settings.levels = text
                 .split(';')
                 .map(|level| {
-                    let v: Vec<f32> = level.split(',').map(|x| x.parse().unwrap()).collect();
+                    let v: Vec<f32> = level.split(',').map(|x| x.parse().expect("a number")).collect();
                     let mut level = one;
                     level.view_size_px = v[0] as usize;
                     level.edge_length = v[1];

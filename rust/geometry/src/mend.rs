@@ -26,7 +26,8 @@ pub fn mend(mesh: &mut Mesh, rounds: usize) -> usize {
                 marked[vertex as usize] = true;
             }
         }
-        for _ in 0..FIRST_RINGS + round / 2 {
+        let rings = FIRST_RINGS + round / 2;
+        for _ in 0..rings {
             let before = marked.clone();
             for (vertex, marked) in marked.iter_mut().enumerate() {
                 *marked |= adjacency.of(vertex).iter().any(|&neighbour| before[neighbour as usize]);

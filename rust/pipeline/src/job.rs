@@ -6,7 +6,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::recipe::{Recipe, Task, ViewSourceKind};
 use maquette_core::{Asset, Image, Mesh, Progress, Stage, Views};
 use maquette_geometry::health::MeshHealth;
-use maquette_geometry::{parts, reconstruct};
+use maquette_geometry::reconstruct;
+use maquette_geometry::simplify::simplify;
 use maquette_texture::{Textured, texture_mesh};
 use serde_json::{Map, Value, json};
 
@@ -125,19 +126,21 @@ impl Job<'_> {
 
     fn simplified(&mut self, mesh: &Mesh) -> Result<Mesh> {
         self.progress.check()?;
-        Ok(mesh.clone())
+        Ok(simplify(mesh, self.recipe.finish.triangles as usize)?)
     }
 
     fn texture(&mut self, mesh: &Mesh, detail: Option<&Mesh>, views: &Views) -> Result<Textured> {
         let input = (mesh, detail, views);
         self.stage(Stage::Texture, TEXTURE, &["texture", "bake"], TEXTURE_VERSION, &input, |recipe, progress| {
-            Ok(texture_mesh(mesh, views, &recipe.texture, &recipe.bake, progress)?)
+            Ok(texture_mesh(mesh, views, &recipe.texture, &recipe.bake, detail, progress)?)
         })
     }
 
     fn finish(self, request: &Request, cutout: Option<Image>, views: Views, textured: Textured) -> Result<Outcome> {
         self.progress.enter(Stage::Finish, FINISH)?;
         let mesh = textured.mesh;
+        let given = request.mesh.as_ref().filter(|given| given.mesh.corner_uvs == mesh.corner_uvs);
+        let gltf_corner_v = given.and_then(|given| given.gltf_corner_v.clone());
         let provenance = json!({
             "generator": concat!("Maquette ", env!("CARGO_PKG_VERSION")),
             "recipe": request.recipe.to_value(),
@@ -145,6 +148,7 @@ impl Job<'_> {
         });
         let report = json!({
             "health": health(&mesh)?,
+            "texture": textured.report,
             "seconds": self.timings,
             "provenance": provenance,
             "warnings": self.progress.warnings(),
@@ -152,10 +156,10 @@ impl Job<'_> {
         let asset = Asset {
             mesh,
             base_color: Some(textured.base_color),
-            normal_map: None,
+            normal_map: textured.normal_map,
             name: request.name.clone(),
             provenance: Some(provenance),
-            gltf_corner_v: request.mesh.as_ref().and_then(|mesh| mesh.gltf_corner_v.clone()),
+            gltf_corner_v,
         };
         self.progress.finish();
         Ok(Outcome { asset, cutout, views, report })

@@ -8,7 +8,7 @@ use crate::error::Result;
 
 pub(crate) fn texture(arguments: &Texture) -> Result<()> {
     job::run(&arguments.job, &arguments.mesh, Task::Texture, |request, progress| {
-        let views = sources::load_views(&arguments.views, progress)?;
-        Ok(Request { mesh: Some(io::read_mesh(&arguments.mesh)?), views: Some(views), ..request })
+        let mesh = io::read_mesh(&arguments.mesh)?;
+        Ok(Request { mesh: Some(mesh), views: Some(sources::load_views(&arguments.views, progress)?), ..request })
     })
 }

@@ -169,7 +169,9 @@ impl Shape {
                 }
             }
         }
-        rows.iter().for_each(|&row| seen[row as usize] = false);
+        for &row in rows.iter() {
+            seen[row as usize] = false;
+        }
         rows.sort_unstable();
 
         let gradients = Gradients {
