@@ -1,6 +1,8 @@
 //! The whole way from a mesh and its views to a textured mesh.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::{Image, Mesh, Plane, Progress, Views, recipe};
+use serde::Serialize;
 
 use crate::atlas::Atlas;
 use crate::fill::fill_gutters;
@@ -16,7 +18,7 @@ use crate::{Error, Result};
 const MUCH_SHARED: f32 = 0.02;
 
 /// A textured mesh.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Textured {
     /// The mesh that was given, with texture coordinates. Vertices, triangles and normals are untouched, and so are
     /// texture coordinates that it already had, unless the recipe asks for new ones.
@@ -30,7 +32,7 @@ pub struct Textured {
 }
 
 /// How texturing went.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Report {
     /// Charts of new texture coordinates; 0 when given ones were kept.
     pub charts: usize,
