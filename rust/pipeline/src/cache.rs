@@ -40,8 +40,11 @@ impl Cache {
 
     /// The cache in the user's own cache folder; none where the system has no such folder.
     pub fn of_user() -> Self {
-        directories::ProjectDirs::from("", "", "maquette")
-            .map_or_else(Self::none, |folders| Self::at(folders.cache_dir(), Self::DEFAULT_LIMIT_BYTES))
+        use etcetera::BaseStrategy as _;
+        etcetera::choose_base_strategy().map_or_else(
+            |_| Self::none(),
+            |base| Self::at(&base.cache_dir().join("maquette"), Self::DEFAULT_LIMIT_BYTES),
+        )
     }
 
     /// The result of a stage: from the cache if it has one made from the same `input` and `settings` by the same
