@@ -45,7 +45,9 @@ fn test() -> Result<(), String> {
     } else {
         println!("xtask: skipped `cargo deny`: install it with `cargo install cargo-deny --locked`");
     }
-    run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    // Links to private items help whoever reads the source.
+    let flags = "-D warnings -A rustdoc::private-intra-doc-links";
+    run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags))?;
     cargo(&["test", "--workspace"])
 }
 
