@@ -2,8 +2,7 @@
 //!
 //! What is here follows the folders of a checkpoint as its authors publish it: [`unet`], [`vae`], [`clip`] (text,
 //! vision, tokenizer), [`controlnet`], [`schedulers`]; [`zero123plus`] puts them together. Weights come from a
-//! folder on disk through [`weights`]; [`models`] checks such folders. Nothing here opens a connection, except the
-//! functions behind the `pull` feature, which only the command line turns on.
+//! folder on disk through [`weights`]. Nothing here opens a connection.
 //!
 //! Tensors are `[batch, channels, height, width]` (pictures, latents) or `[batch, tokens, channels]`. Networks are
 //! inference only on the CPU's fast path ([`kernels`]) and differentiable through candle elsewhere.
