@@ -57,6 +57,8 @@ pub struct Recipe {
     pub coarse: Coarse,
     /// Fitting the surface with the field fixed.
     pub refine: Refine,
+    /// Sharpening the mesh.
+    pub detail: Detail,
     /// Fitting the texture to the views.
     pub texture: Texture,
     /// Unwrapping and baking.
@@ -208,6 +210,66 @@ impl Default for Refine {
     }
 }
 
+/// Whether views are taken as those of a mirror-symmetric object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Symmetry {
+    /// Where the masks allow it.
+    #[default]
+    Auto,
+    /// Always, about the vertical plane that fits best.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Sharpening the mesh by vertex moves under continuous remeshing (LSS3D's mesh optimisation).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Detail {
+    /// Whether the stage runs at all.
+    pub enabled: bool,
+    /// Steps at the coarse and at the fine level each.
+    #[schemars(range(min = 0, max = 5000))]
+    pub iterations: u32,
+    /// Edge length of the finished mesh, in units of the unit cube.
+    #[schemars(range(min = 0.002, max = 0.1))]
+    pub edge_length: f64,
+    /// Side of the views at the fine level, in pixels; the coarse level has half of it.
+    #[schemars(range(min = 32, max = 1024))]
+    pub view_size_px: u32,
+    /// Step of a vertex, in units of the unit cube, before it is spread over its surroundings.
+    #[schemars(range(min = 0.0001, max = 1.0))]
+    pub learning_rate: f64,
+    /// Weight of the normals.
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub normal_weight: f64,
+    /// Weight of staying inside of every silhouette.
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub mask_weight: f64,
+    /// Weight of reaching every silhouette.
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub contour_weight: f64,
+    /// Left-right symmetry: mirrored views as further views.
+    pub symmetry: Symmetry,
+}
+
+impl Default for Detail {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            iterations: 200,
+            edge_length: 0.010,
+            view_size_px: 320,
+            learning_rate: 0.03,
+            normal_weight: 20.0,
+            mask_weight: 20.0,
+            contour_weight: 3.0,
+            symmetry: Symmetry::Auto,
+        }
+    }
+}
+
 /// Fitting the texture to the views (view-aware loss of LatentDreamer over pixel footprints).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -287,6 +349,7 @@ impl Recipe {
                 recipe.coarse.resolution = 48;
                 recipe.coarse.iterations = 50;
                 recipe.refine.iterations = 0;
+                recipe.detail.enabled = false;
                 recipe.texture.cell = 0.004;
                 recipe.bake.texture_size = 512;
                 recipe.finish.triangles = 8_000;
@@ -296,6 +359,7 @@ impl Recipe {
                 recipe.coarse.resolution = 96;
                 recipe.coarse.iterations = 250;
                 recipe.refine.iterations = 80;
+                recipe.detail.edge_length = 0.007;
                 recipe.texture.cell = 0.0018;
                 recipe.bake.texture_size = 2048;
                 recipe.finish.triangles = 60_000;

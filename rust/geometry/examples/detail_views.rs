@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use maquette_core::io::{read_mesh, read_picture, read_plane, write_mesh};
+use maquette_core::recipe::Symmetry;
 use maquette_core::{Asset, Camera, Mesh, Plane, Progress, View, Views};
 use maquette_geometry::detail::{DetailSettings, sharpen};
 use maquette_geometry::flexicubes::{Field, FlexiCubes, Grid, Mode, Positions};
 use maquette_geometry::health::MeshHealth;
 use maquette_geometry::hull::hull_field;
 use maquette_geometry::intersections::self_intersections;
-use maquette_geometry::mirror::{Symmetry, find_mirror_plane};
+use maquette_geometry::mirror::find_mirror_plane;
 use maquette_geometry::parts::without_small_parts;
 use maquette_geometry::silhouette::Silhouette;
 
@@ -82,21 +83,22 @@ fn main() -> AnyResult<()> {
             settings.symmetry = Symmetry::Off;
         }
         if let Ok(text) = std::env::var("LEVELS") {
-            // view,edge,iterations,contour,fuse;...
+            // view size, edge length, iterations, contour weight, fuse resolution; ...
             let one = settings.levels[0];
-            settings.levels = text
-                .split(';')
-                .map(|level| {
-                    let v: Vec<f32> = level.split(',').map(|x| x.parse().expect("a number")).collect();
-                    let mut level = one;
-                    level.view_size_px = v[0] as usize;
-                    level.edge_length = v[1];
-                    level.iterations = v[2] as usize;
-                    level.weights.contour = v[3];
-                    level.fuse_resolution = v[4] as usize;
-                    level
-                })
-                .collect();
+            settings.levels.clear();
+            for level in text.split(';') {
+                let v = level.split(',').map(str::parse).collect::<Result<Vec<f32>, _>>()?;
+                let [view_size_px, edge_length, iterations, contour, fuse] = v[..] else {
+                    return Err("five numbers".into());
+                };
+                let mut level = one;
+                level.view_size_px = view_size_px as usize;
+                level.edge_length = edge_length;
+                level.iterations = iterations as usize;
+                level.weights.contour = contour;
+                level.fuse_resolution = fuse as usize;
+                settings.levels.push(level);
+            }
         }
         println!("{:?}", find_mirror_plane(&views, settings.symmetry)?);
         let mesh = sharpen(&start, &views, &settings, &Progress::new())?;

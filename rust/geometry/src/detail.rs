@@ -3,12 +3,13 @@
 //! Continuous remeshing after W. Palfinger, "Continuous remeshing for inverse rendering", 2022, with the moves of
 //! [`crate::large_steps`] and the losses of [`crate::losses`]; coarse edges and small views first, then finer ones.
 
+use maquette_core::recipe::{self, Symmetry};
 use maquette_core::{Mesh, Progress, Views};
 
 use crate::large_steps::{LargeStepsAdam, LargeStepsSettings};
 use crate::losses::{LossWeights, MeshLosses};
 use crate::mend::mend;
-use crate::mirror::{Symmetry, find_mirror_plane};
+use crate::mirror::find_mirror_plane;
 use crate::parts::without_small_parts;
 use crate::refusion::fuse;
 use crate::remesh::{Remesh, remesh};
@@ -46,27 +47,49 @@ pub struct DetailSettings {
     pub large_steps: LargeStepsSettings,
 }
 
-impl Default for DetailSettings {
-    fn default() -> Self {
-        let weights = |contour| LossWeights { normal: [20.0, 0.0, 0.0], hull: 20.0, contour };
-        let level = |view_size_px, edge_length, contour, fuse_resolution| DetailLevel {
-            fuse_resolution,
-            view_size_px,
+impl From<&recipe::Detail> for DetailSettings {
+    fn from(recipe: &recipe::Detail) -> Self {
+        let fine = DetailLevel {
+            view_size_px: recipe.view_size_px as usize,
+            edge_length: recipe.edge_length as f32,
+            iterations: recipe.iterations as usize,
+            weights: LossWeights {
+                normal: [recipe.normal_weight as f32, 0.0, 0.0],
+                hull: recipe.mask_weight as f32,
+                contour: recipe.contour_weight as f32,
+            },
+            fuse_resolution: 0,
+            learning_rate: recipe.learning_rate as f32,
+        };
+        let edge_length = COARSE_EDGES * fine.edge_length;
+        let coarse = DetailLevel {
+            view_size_px: fine.view_size_px / 2,
             edge_length,
-            iterations: 200,
-            weights: weights(contour),
-            learning_rate: 0.03,
+            weights: LossWeights { contour: COARSE_CONTOUR * fine.weights.contour, ..fine.weights },
+            // Half an edge, so that nothing that edges can show is lost.
+            fuse_resolution: (2.0 / edge_length).round().min(256.0) as usize,
+            ..fine
         };
         Self {
-            levels: vec![level(160, 0.018, 5.0, 112), level(320, 0.010, 3.0, 0)],
+            levels: vec![coarse, fine],
             remesh_every: 50,
-            symmetry: Symmetry::Auto,
+            symmetry: recipe.symmetry,
             mirror_weight: 1.0,
             large_steps: LargeStepsSettings::default(),
         }
     }
 }
 
+impl Default for DetailSettings {
+    fn default() -> Self {
+        Self::from(&recipe::Detail::default())
+    }
+}
+
+/// Edge length of the coarse level over that of the fine one.
+const COARSE_EDGES: f32 = 1.8;
+/// Weight of the contour at the coarse level over that at the fine one: outlines first.
+const COARSE_CONTOUR: f32 = 5.0 / 3.0;
 /// The last level settles: from each of these shares of its steps on it takes smaller ones. The mesh is mended there, so
 /// that what mending smoothed is sharpened again.
 const SETTLING: [(f32, f32); 2] = [(0.6, 0.4), (0.85, 0.15)];

@@ -6,8 +6,6 @@ use maquette_core::Mesh;
 use crate::adjacency::Adjacency;
 use crate::intersections::self_intersections;
 
-/// Rings around an intersecting triangle that are smoothed in the first round; stubborn places get more.
-const FIRST_RINGS: usize = 1;
 const SWEEPS: usize = 10;
 
 /// Smooths around self-intersections, up to `rounds` times with growing surroundings; returns how many pairs of
@@ -26,8 +24,8 @@ pub fn mend(mesh: &mut Mesh, rounds: usize) -> usize {
                 marked[vertex as usize] = true;
             }
         }
-        let rings = FIRST_RINGS + round / 2;
-        for _ in 0..rings {
+        // One ring around the triangles, and more for stubborn places.
+        for _ in 0..=round / 2 {
             let before = marked.clone();
             for (vertex, marked) in marked.iter_mut().enumerate() {
                 *marked |= adjacency.of(vertex).iter().any(|&neighbour| before[neighbour as usize]);

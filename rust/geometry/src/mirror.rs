@@ -4,6 +4,7 @@
 //! of them from new directions. If the object is not symmetric, the hull of all views together cannot fill the given
 //! masks any more: the share of mask pixels whose rays miss that hull tells the two apart.
 
+use maquette_core::recipe::Symmetry;
 use maquette_core::{Camera, Plane, View, Views};
 use nalgebra::{Matrix3, Point3, Rotation3, Vector3};
 use rayon::prelude::*;
@@ -79,18 +80,6 @@ fn flipped<const C: usize>(plane: &Plane<C>) -> Plane<C> {
         row.reverse();
     }
     flipped
-}
-
-/// Whether views are taken as symmetric.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Symmetry {
-    /// Where the masks allow it.
-    #[default]
-    Auto,
-    /// Always, about the plane that fits best.
-    On,
-    /// Never.
-    Off,
 }
 
 /// The mirror plane of the object in `views`, if it has one: the frontal one where it fits, else the best of all vertical
