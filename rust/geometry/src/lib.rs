@@ -2,6 +2,7 @@
 
 pub mod adam;
 mod adjacency;
+mod banded;
 pub mod detail;
 mod error;
 pub mod flexicubes;
@@ -19,6 +20,7 @@ pub mod reconstruct;
 pub mod refusion;
 pub mod remesh;
 pub mod sdf_grid;
+pub mod shifting;
 pub mod silhouette;
 pub mod simplify;
 #[cfg(test)]
