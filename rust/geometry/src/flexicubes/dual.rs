@@ -1,6 +1,6 @@
 //! Dual vertices and their deviation: the numbers of one patch of one cube, forward and backward.
 
-use super::tables::EDGES;
+use super::tables::{EDGES, MAX_PATCH_EDGES};
 use crate::real::Real;
 
 /// Span of the activated weights around 1 (alpha, beta) and of gamma around 1/2.
@@ -64,6 +64,7 @@ pub(super) struct CubeGradient<T> {
 }
 
 /// Where a field that is linear along an edge is zero: the share of either end, and the difference of the field.
+#[derive(Clone, Copy, Default)]
 struct Crossing<T> {
     share: [T; 2],
     difference: T,
@@ -141,7 +142,7 @@ impl<T: Real> CubeInput<T> {
             *distance = dot(away, away).sqrt();
             sum += *distance;
         }
-        let mean = sum / T::of(f64::from(edges.count_ones()));
+        let mean = sum * (T::ONE / T::of(f64::from(edges.count_ones())));
         for distance in deviation {
             *distance = (*distance - mean).abs();
         }
@@ -181,19 +182,23 @@ impl<T: Real> CubeInput<T> {
         gradient: &mut CubeGradient<T>,
     ) {
         let count = edges.count_ones() as usize;
-        let (mut distances, mut signed) = ([T::ZERO; 12], [T::ZERO; 12]);
+        let mut spokes = [Spoke::default(); MAX_PATCH_EDGES];
         let mut sum = T::ZERO;
-        for (edge, distance) in edges_of(edges).zip(&mut distances) {
+        for (edge, spoke) in edges_of(edges).zip(&mut spokes) {
             let ends = EDGES[edge];
-            let away = sub(self.point(&self.zero_crossing(ends), ends), vertex);
-            *distance = dot(away, away).sqrt();
-            sum += *distance;
+            let crossing = self.zero_crossing(ends);
+            let away = sub(self.point(&crossing, ends), vertex);
+            let distance = dot(away, away).sqrt();
+            *spoke = Spoke { crossing, away, distance, ends };
+            sum += distance;
         }
         let inverse_count = T::ONE / T::of(count as f64);
-        let mean = sum / T::of(count as f64);
+        let mean = sum * inverse_count;
+        // Gradients by distance less mean, and minus the one by the mean.
+        let mut signed = [T::ZERO; MAX_PATCH_EDGES];
         let mut mean_signed = T::ZERO;
         for index in 0..count {
-            let (distance, d) = (distances[index], d_deviation[index]);
+            let (distance, d) = (spokes[index].distance, d_deviation[index]);
             signed[index] = if distance > mean {
                 d
             } else if distance < mean {
@@ -203,18 +208,25 @@ impl<T: Real> CubeInput<T> {
             };
             mean_signed += signed[index] * inverse_count;
         }
-        for (index, edge) in edges_of(edges).enumerate() {
-            if distances[index] == T::ZERO {
+        for (spoke, signed) in spokes[..count].iter().zip(signed) {
+            if spoke.distance == T::ZERO {
                 continue;
             }
-            let ends = EDGES[edge];
-            let crossing = self.zero_crossing(ends);
-            let scale = (signed[index] - mean_signed) / distances[index];
-            let d_point = sub(self.point(&crossing, ends), vertex).map(|away| away * scale);
+            let scale = (signed - mean_signed) / spoke.distance;
+            let d_point = spoke.away.map(|away| away * scale);
             add_scaled(d_vertex, -T::ONE, d_point);
-            let d_sdf = crossing.backward(d_point, &self.position, ends, &mut gradient.position);
-            gradient.sdf[ends[0]] += d_sdf[0];
-            gradient.sdf[ends[1]] += d_sdf[1];
+            let d_sdf = spoke.crossing.backward(d_point, &self.position, spoke.ends, &mut gradient.position);
+            gradient.sdf[spoke.ends[0]] += d_sdf[0];
+            gradient.sdf[spoke.ends[1]] += d_sdf[1];
         }
     }
+}
+
+/// From a dual vertex to the zero crossing of an edge.
+#[derive(Clone, Copy, Default)]
+struct Spoke<T> {
+    crossing: Crossing<T>,
+    away: [T; 3],
+    distance: T,
+    ends: [usize; 2],
 }

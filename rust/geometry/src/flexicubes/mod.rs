@@ -532,8 +532,11 @@ impl<T: Real> Surface<'_, T> {
         center_gradients.resize(quads.len(), CenterGradient::default());
         let tasks = center_gradients.par_iter_mut().zip(quads.par_iter()).zip(&d_vertices[*num_dual..]);
         tasks.with_min_len(TASK).for_each(|((gradient, quad), &d_center)| {
-            let weights = quad::diagonal_weights(quad.map(|dual| gamma_of(topology, gamma, dual)));
-            *gradient = quad::center_backward(quad.map(|dual| vertices[dual as usize]), weights, d_center);
+            let gamma = quad.map(|dual| match gamma.get(topology.duals[dual as usize].cube as usize) {
+                Some(&gamma) => gamma,
+                None => T::ONE,
+            });
+            *gradient = quad::center_backward(quad.map(|dual| vertices[dual as usize]), gamma, d_center);
         });
     }
 
@@ -568,8 +571,7 @@ impl<T: Real> Surface<'_, T> {
         for (quad, corner) in self.topology.quads_of(dual) {
             let gradient = &self.center_gradients[quad];
             dual::add_scaled(d_vertex, gradient.share[corner % 2], d_vertices[self.num_dual + quad]);
-            let opposite = self.quads[quad][(corner + 2) % 4];
-            *d_gamma += gradient.weight[corner % 2] * gamma_of(self.topology, self.gamma, opposite);
+            *d_gamma += gradient.gamma[corner];
         }
     }
 }
@@ -620,11 +622,6 @@ impl<T> Gradients<'_, T> {
         }
         Ok(())
     }
-}
-
-/// Activated gamma of a dual vertex' cube; 1 without gamma.
-fn gamma_of<T: Real>(topology: &Topology, gamma: &[T], dual: u32) -> T {
-    if gamma.is_empty() { T::ONE } else { gamma[topology.duals[dual as usize].cube as usize] }
 }
 
 /// The two planes of vertices of every second layer of cubes; nothing without a buffer.

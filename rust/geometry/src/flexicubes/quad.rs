@@ -34,22 +34,24 @@ pub(super) fn center<T: Real>(vertices: [[T; 3]; 4], weights: [T; 2]) -> [T; 3] 
     std::array::from_fn(|axis| (weights[0] * even[axis] + weights[1] * odd[axis]) * inverse)
 }
 
-/// Gradient through the centre of one quad, by diagonal.
+/// Gradient through the centre of one quad.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CenterGradient<T> {
-    /// Share of the centre's gradient that each end of the diagonal gets.
+    /// Share of the centre's gradient that corners 0 and 2 get, and that corners 1 and 3 get.
     pub(super) share: [T; 2],
-    /// Gradient by the weight of the diagonal.
-    pub(super) weight: [T; 2],
+    /// Gradient by gamma at each corner.
+    pub(super) gamma: [T; 4],
 }
 
-/// Backward of [`center`].
-pub(super) fn center_backward<T: Real>(vertices: [[T; 3]; 4], weights: [T; 2], d_center: [T; 3]) -> CenterGradient<T> {
+/// Backward of [`center`], through [`diagonal_weights`].
+pub(super) fn center_backward<T: Real>(vertices: [[T; 3]; 4], gamma: [T; 4], d_center: [T; 3]) -> CenterGradient<T> {
+    let weights = diagonal_weights(gamma);
     let inverse = inverse_weight(weights);
-    let middles = [midpoint(vertices[0], vertices[2]), midpoint(vertices[1], vertices[3])];
     let center = center(vertices, weights);
+    let d_weight = |a, b| dot(d_center, sub(midpoint(vertices[a], vertices[b]), center)) * inverse;
+    let (even, odd) = (d_weight(0, 2), d_weight(1, 3));
     CenterGradient {
         share: weights.map(|weight| weight * inverse * T::of(0.5)),
-        weight: middles.map(|middle| dot(d_center, sub(middle, center)) * inverse),
+        gamma: [even * gamma[2], odd * gamma[3], even * gamma[0], odd * gamma[1]],
     }
 }

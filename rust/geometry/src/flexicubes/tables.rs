@@ -38,6 +38,9 @@ pub(super) const fn other_axes(axis: usize) -> (usize, usize) {
     (if axis == 0 { 1 } else { 0 }, if axis == 2 { 1 } else { 2 })
 }
 
+/// Most edges of a patch.
+pub(super) const MAX_PATCH_EDGES: usize = 7;
+
 /// Marks an edge without crossing in [`Case::patch_of_edge`], and a case without pair in [`Case::paired_face`].
 pub(super) const NONE: u8 = u8::MAX;
 
@@ -251,7 +254,7 @@ mod tests {
             let mut union = 0;
             for (rank, &patch) in case.patches.iter().enumerate().take(case.count as usize) {
                 assert_eq!(union & patch, 0, "case {id}");
-                assert!((3..=7).contains(&patch.count_ones()), "case {id}");
+                assert!((3..=MAX_PATCH_EDGES as u32).contains(&patch.count_ones()), "case {id}");
                 union |= patch;
                 for edge in 0..12 {
                     assert_eq!(patch >> edge & 1 == 1, case.patch_of_edge[edge] == rank as u8, "case {id}");

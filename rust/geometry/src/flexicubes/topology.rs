@@ -359,14 +359,24 @@ impl Topology {
 fn pack_row<T: Real>(values: &[T], packed: &mut [u64]) -> bool {
     let mut finite = true;
     for (values, packed) in values.chunks(64).zip(packed) {
-        let mut bits = 0;
-        for (bit, &value) in values.iter().enumerate() {
-            bits |= u64::from(value < T::ZERO) << bit;
+        let (bytes, rest) = values.as_chunks();
+        *packed = 0;
+        for (index, values) in bytes.iter().enumerate() {
+            *packed |= pack_byte(values) << (8 * index);
+            finite &= values.iter().fold(true, |finite, value| finite & value.is_finite());
+        }
+        for (index, value) in rest.iter().enumerate() {
+            *packed |= u64::from(*value < T::ZERO) << (8 * bytes.len() + index);
             finite &= value.is_finite();
         }
-        *packed = bits;
     }
     finite
+}
+
+/// Signs of eight values as the bits of a byte. The comparisons vectorise; the product gathers the lowest bits of eight
+/// bytes in its highest byte.
+fn pack_byte<T: Real>(values: &[T; 8]) -> u64 {
+    u64::from_le_bytes(values.map(|value| u8::from(value < T::ZERO))).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// Bits `bit` of a word with `64 * word + bit < end`.
