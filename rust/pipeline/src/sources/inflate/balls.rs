@@ -1,10 +1,10 @@
 //! Union of the balls that fit into a silhouette.
 //!
-//! Every pixel of the silhouette carries a ball whose centre lies on an upright plane through the origin and which, seen
-//! by the input camera, just touches the outline. Over the plane, the union of all balls is a height field whose square
-//! is the upper envelope of paraboloids, r^2 - |p - c|^2, which a generalised distance transform gives in linear time
-//! (Felzenszwalb and Huttenlocher, Distance Transforms of Sampled Functions, 2012). Limbs come out as round as they are
-//! wide, holes stay open, and noise along the outline changes nothing much.
+//! Every pixel of the silhouette carries a ball whose centre lies on the plane through the origin that is parallel to the
+//! picture, and which, seen by the input camera, just touches the outline. Over the plane, the union of all balls is a
+//! height field whose square is the upper envelope of paraboloids, r^2 - |p - c|^2, which a generalised distance
+//! transform gives in linear time (Felzenszwalb and Huttenlocher, Distance Transforms of Sampled Functions, 2012). Limbs
+//! come out as round as they are wide, holes stay open, and noise along the outline changes nothing much.
 
 use maquette_core::{Camera, Image, Plane};
 
@@ -45,7 +45,9 @@ impl HeightField {
         // Half covered; glass and hairlines may be less than that everywhere.
         let threshold = f32::from(most) / 510.0;
         let clearance = clearance_in_radians(picture, camera, threshold);
-        let axes = plane_axes(camera);
+        // Parallel to the picture. An upright plane would keep a raised camera's object from leaning back, but what is
+        // seen from above is rather longer than it is tall: measured, parallel is the better guess.
+        let axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|axis| camera.vector_to_world(axis));
         let [axis_x, axis_y, normal] = axes;
         let position = [camera.position.x, camera.position.y, camera.position.z];
         let cell = 1.0 / (CELLS * FINER) as f32;
@@ -175,14 +177,6 @@ fn is_ridge(clearance: &Plane<1>, focal_px: f32, row: usize, column: usize) -> b
             clearance.at(r, c)[0] <= here + 0.6 * step / focal_px
         })
     })
-}
-
-/// The plane through the origin that faces the camera, but stands upright: x, up, and the normal.
-fn plane_axes(camera: &Camera) -> [[f32; 3]; 3] {
-    let back = camera.vector_to_world([0.0, 0.0, 1.0]);
-    let length = back[0].hypot(back[2]).max(1e-6);
-    let normal = [back[0] / length, 0.0, back[2] / length];
-    [[normal[2], 0.0, -normal[0]], [0.0, 1.0, 0.0], normal]
 }
 
 /// Replaces f(p) by min over q of f(q) + |p - q|^2, distances in nodes; which q it was, for each p.
