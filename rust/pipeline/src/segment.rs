@@ -8,9 +8,11 @@
 use std::collections::VecDeque;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use maquette_core::color::{LINEAR_FROM_SRGB8, srgb8_from_linear};
 use maquette_core::recipe::{Background, Segment};
 use maquette_core::{Error, Image, Plane, Result};
 use nalgebra::{DMatrix, DVector};
+use rayon::prelude::*;
 
 /// Smallest side of a picture that can be cut out, in pixels.
 pub const MIN_SIDE: u32 = 8;
@@ -154,16 +156,8 @@ const SHADOW_CHROMA: f32 = 6.0;
 
 fn from_border(picture: &Image, tolerance: f32) -> Result<Cutout> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let longest = width.max(height);
-    let full = picture.to_linear();
-    let (w, h) = if longest > ANALYSIS_SIDE {
-        let scale = ANALYSIS_SIDE as f64 / longest as f64;
-        let side = |x: usize| ((x as f64 * scale).round() as usize).max(MIN_SIDE as usize);
-        (side(width), side(height))
-    } else {
-        (width, height)
-    };
-    let linear = full.resized(w, h);
+    let linear = reduced(picture);
+    let (w, h) = (linear.width, linear.height);
     let scene = Scene::new(&linear);
 
     let mut model = BackgroundModel::of_border(&scene)?;
@@ -194,29 +188,56 @@ fn from_border(picture: &Image, tolerance: f32) -> Result<Cutout> {
         pixel[3] = if *keep { *alpha } else { 0.0 };
     }
     let mut rgba = picture.clone();
-    for row in 0..height {
-        for column in 0..width {
-            let index = row * width + column;
-            let source = if (w, h) == (width, height) {
-                small.data[index]
-            } else {
-                small.bilinear(
-                    (column as f32 + 0.5) * w as f32 / width as f32,
-                    (row as f32 + 0.5) * h as f32 / height as f32,
-                )
-            };
-            let alpha = (source[3] * full.data[index][3]).clamp(0.0, 1.0);
-            let pixel = &mut rgba.pixels_mut()[index];
+    rgba.pixels_mut().par_chunks_mut(width).enumerate().for_each(|(row, pixels)| {
+        let y = (row as f32 + 0.5) * h as f32 / height as f32;
+        for (column, pixel) in pixels.iter_mut().enumerate() {
+            let source = small.bilinear((column as f32 + 0.5) * w as f32 / width as f32, y);
             if source[3] < 0.995 {
                 for k in 0..3 {
-                    pixel[k] = maquette_core::color::srgb8_from_linear(source[k]);
+                    pixel[k] = srgb8_from_linear(source[k]);
                 }
             }
-            pixel[3] = (alpha * 255.0 + 0.5) as u8;
+            pixel[3] = (source[3].clamp(0.0, 1.0) * f32::from(pixel[3]) + 0.5) as u8;
         }
-    }
+    });
     let bounds = bounds_of(&rgba)?;
     Ok(Cutout { rgba, confidence, method: Method::Border, bounds, warning })
+}
+
+/// The picture in linear light, averaged down to at most `ANALYSIS_SIDE`.
+fn reduced(picture: &Image) -> Plane<4> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let longest = width.max(height);
+    if longest <= ANALYSIS_SIDE {
+        return picture.to_linear();
+    }
+    // Whole factors first, straight from bytes: a large picture never exists as floats.
+    let factor = longest.div_ceil(2 * ANALYSIS_SIDE);
+    let (columns, rows) = (width.div_ceil(factor), height.div_ceil(factor));
+    let table = &*LINEAR_FROM_SRGB8;
+    let data = (0..rows)
+        .into_par_iter()
+        .flat_map_iter(|row| {
+            let lines = row * factor..((row + 1) * factor).min(height);
+            (0..columns).map(move |column| {
+                let mut sum = [0.0f32; 4];
+                let span = column * factor..((column + 1) * factor).min(width);
+                for line in lines.clone() {
+                    for at in span.clone() {
+                        let [r, g, b, a] = picture.at(line, at);
+                        sum[0] += table[r as usize];
+                        sum[1] += table[g as usize];
+                        sum[2] += table[b as usize];
+                        sum[3] += f32::from(a) / 255.0;
+                    }
+                }
+                sum.map(|x| x / (lines.len() * span.len()) as f32)
+            })
+        })
+        .collect();
+    let scale = ANALYSIS_SIDE as f64 / longest as f64;
+    let side = |x: usize| ((x as f64 * scale).round() as usize).max(MIN_SIDE as usize);
+    Plane { width: columns, height: rows, data }.resized(side(width), side(height))
 }
 
 /// The picture as the border method sees it.
@@ -802,53 +823,54 @@ pub fn frame(cutout: &Cutout, size_px: u32, share: f32) -> Result<Image> {
         )));
     }
     maquette_core::image::check_size(size_px, size_px)?;
-    let bounds = cutout.bounds;
-    let source = cutout.rgba.to_linear();
+    let (bounds, source) = (cutout.bounds, &cutout.rgba);
     let center = [(bounds.left + bounds.right) as f32 / 2.0, (bounds.top + bounds.bottom) as f32 / 2.0];
     let source_px = bounds.width().max(bounds.height()) as f32 / (share * size_px as f32);
     let samples = (source_px.ceil() as usize).clamp(1, 64);
-    let mut plane = Plane::filled(size_px as usize, size_px as usize, [0.0f32; 4]);
-    for row in 0..plane.height {
-        for column in 0..plane.width {
-            let mut sum = [0.0f32; 4];
-            for i in 0..samples {
-                for j in 0..samples {
-                    let offset = |index: usize, k: usize| {
-                        index as f32 + (k as f32 + 0.5) / samples as f32 - size_px as f32 / 2.0
-                    };
-                    let x = center[0] + offset(column, j) * source_px;
-                    let y = center[1] + offset(row, i) * source_px;
-                    let pixel = premultiplied_at(&source, x, y);
-                    for k in 0..4 {
-                        sum[k] += pixel[k];
+    let side = size_px as usize;
+    let offset = |index: usize, k: usize| index as f32 + (k as f32 + 0.5) / samples as f32 - side as f32 / 2.0;
+    let data = (0..side)
+        .into_par_iter()
+        .flat_map_iter(|row| {
+            (0..side).map(move |column| {
+                let mut sum = [0.0f32; 4];
+                for i in 0..samples {
+                    for j in 0..samples {
+                        let x = center[0] + offset(column, j) * source_px;
+                        let y = center[1] + offset(row, i) * source_px;
+                        for (sum, value) in sum.iter_mut().zip(premultiplied_at(source, x, y)) {
+                            *sum += value;
+                        }
                     }
                 }
-            }
-            let alpha = sum[3] / (samples * samples) as f32;
-            let pixel = plane.at_mut(row, column);
-            if sum[3] > 1e-6 {
-                *pixel = [sum[0] / sum[3], sum[1] / sum[3], sum[2] / sum[3], alpha];
-            }
-        }
-    }
-    Image::from_linear(&plane)
+                if sum[3] < 1e-6 {
+                    return [0.0; 4];
+                }
+                [sum[0] / sum[3], sum[1] / sum[3], sum[2] / sum[3], sum[3] / (samples * samples) as f32]
+            })
+        })
+        .collect();
+    Image::from_linear(&Plane { width: side, height: side, data })
 }
 
-/// Bilinear premultiplied colour at continuous pixel coordinates, transparent outside.
-fn premultiplied_at(plane: &Plane<4>, x: f32, y: f32) -> [f32; 4] {
+/// Bilinear premultiplied linear colour at continuous pixel coordinates, transparent outside.
+fn premultiplied_at(picture: &Image, x: f32, y: f32) -> [f32; 4] {
+    let table = &*LINEAR_FROM_SRGB8;
     let (left, top) = ((x - 0.5).floor(), (y - 0.5).floor());
     let (fx, fy) = (x - 0.5 - left, y - 0.5 - top);
     let mut sum = [0.0f32; 4];
     for (dr, wy) in [(0, 1.0 - fy), (1, fy)] {
         for (dc, wx) in [(0, 1.0 - fx), (1, fx)] {
             let (row, column) = (top as isize + dr, left as isize + dc);
-            if row < 0 || column < 0 || row as usize >= plane.height || column as usize >= plane.width {
+            if row < 0 || column < 0 || row >= picture.height() as isize || column >= picture.width() as isize {
                 continue;
             }
-            let [r, g, b, a] = plane.at(row as usize, column as usize);
-            for (sum, value) in sum.iter_mut().zip([r * a, g * a, b * a, a]) {
-                *sum += wx * wy * value;
-            }
+            let [r, g, b, a] = picture.at(row as usize, column as usize);
+            let weight = wx * wy * f32::from(a) / 255.0;
+            sum[0] += weight * table[r as usize];
+            sum[1] += weight * table[g as usize];
+            sum[2] += weight * table[b as usize];
+            sum[3] += weight;
         }
     }
     sum
@@ -891,7 +913,6 @@ fn percentile(values: &mut [f32], share: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maquette_core::color::srgb8_from_linear;
     use rand::RngExt as _;
 
     const SIDE: usize = 256;
@@ -1057,6 +1078,19 @@ mod tests {
             Err(_) => true,
         };
         assert!(unsure, "{:?}", cutout.map(|cutout| cutout.confidence));
+    }
+
+    #[test]
+    fn large_pictures_are_cut_like_small_ones() {
+        let small = picture(0.0, |x, y| if ball(x, y).is_some() { [0.8, 0.02, 0.02] } else { [0.9; 3] });
+        let times = 11;
+        let side = SIDE * times;
+        let pixels = (0..side * side).map(|index| small.at(index / side / times, index % side / times)).collect();
+        let cutout = run(&Image::new(side as u32, side as u32, pixels).unwrap());
+        let area = cutout.rgba.pixels().iter().map(|pixel| f64::from(pixel[3]) / 255.0).sum::<f64>();
+        let truth = std::f64::consts::PI * (0.3 * side as f64).powi(2);
+        assert!((area / truth - 1.0).abs() < 0.01, "{area} {truth}");
+        assert_eq!(cutout.rgba.at(side / 2, side / 2), [231, 39, 39, 255]);
     }
 
     #[test]

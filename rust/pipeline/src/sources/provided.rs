@@ -1,35 +1,70 @@
-//! The artist's own views: a folder of posed pictures.
+//! The artist's own views: a folder of pictures, or one grid of six.
 //!
-//! Numbered pictures `I_albedo.png`, else `I_lit.png`, I = 0, 1, 2, ...:
-//! - `I_mask.png` (white = object), else the picture's alpha;
+//! A folder of **numbered** pictures, `I_albedo.png`, else `I_lit.png`, I = 0, 1, 2, ...:
+//! - `I_mask.png` (white = object), else the picture's alpha, else the object is cut out by the colour of the border
+//!   ([`crate::segment`]);
 //! - `I_normal_cam.png` (camera axes: red right, green up, blue towards the camera), else `I_normal_world.png`, 8 or 16
 //!   bits, mid-grey = unknown; optional;
 //! - cameras from the group `six` of `cameras.json`, else the six-view rig ([`Camera::six_views`]).
 //!
+//! A folder of **named** pictures, `front.png`, `left.png`, `back.png`, ...: see [`named`].
+//!
+//! A **grid** picture of six views, as view diffusion models make it, or a folder with `grid_rgb.png`: see [`grid`].
+//!
 //! PNG may also be TIFF, WebP, TGA, BMP or JPEG; upper and lower case are the same.
+
+mod cameras;
+pub mod grid;
+pub mod named;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use maquette_core::camera::{RIG_DISTANCE, RIG_FOV_Y_DEGREES, SIX_VIEW_ANGLES};
+use maquette_core::camera::SIX_VIEW_ANGLES;
 use maquette_core::io::{read_picture, read_plane};
+use maquette_core::recipe::Segment;
 use maquette_core::{Camera, Error, Image, Plane, Progress, Result, View, Views};
-use nalgebra::Matrix4;
-use serde::Deserialize;
+
+pub use self::cameras::rig_camera;
+use self::cameras::{fit_camera, read_cameras};
+use crate::segment;
 
 /// Accepted file types, lossless first: where two files differ in type alone, the earlier one is read.
 const EXTENSIONS: [&str; 8] = ["png", "tif", "tiff", "webp", "tga", "bmp", "jpg", "jpeg"];
 /// A decoded normal shorter than this is background grey or a mix with it.
 const SHORTEST_NORMAL: f32 = 0.5;
 
-/// Reads the views in the folder `path`.
+/// Reads the views in the folder `path`, or in the grid picture `path`.
 ///
-/// Every error names the file that is missing or wrong.
+/// Where a picture has neither mask nor alpha and its cut-out is unsure, `progress` gets a warning. Every error names the
+/// file that is missing or wrong.
 pub fn load(path: &Path, progress: &Progress) -> Result<Views> {
-    let folder = Folder::open(path)?;
-    let views = numbered(&folder, progress)?;
+    let views = if path.is_file() {
+        grid::load(path, progress)?
+    } else {
+        let folder = Folder::open(path)?;
+        if folder.pictures.keys().any(|stem| number_of(stem).is_some()) {
+            numbered(&folder, progress)?
+        } else if named::DIRECTIONS.iter().any(|(name, ..)| folder.get(name).is_some()) {
+            named::load(&folder, progress)?
+        } else if let Some(picture) = folder.get("grid_rgb").or_else(|| folder.get("grid")) {
+            grid::load(picture, progress)?
+        } else {
+            return Err(Error::file(
+                path,
+                "has no views; give pictures named 0_albedo.png to 5_albedo.png (or 0_lit.png to 5_lit.png), or front.png, \
+                 left.png, back.png, right.png, or a grid of six views named grid_rgb.png",
+            ));
+        }
+    };
     views.validate()?;
     Ok(views)
+}
+
+/// I of `I_albedo` and `I_lit`.
+fn number_of(stem: &str) -> Option<usize> {
+    let (number, kind) = stem.split_once('_')?;
+    matches!(kind, "albedo" | "lit").then(|| number.parse().ok()).flatten()
 }
 
 /// The pictures of a folder by lower-case name without extension.
@@ -63,26 +98,28 @@ impl Folder {
     fn get(&self, stem: &str) -> Option<&Path> {
         self.pictures.get(stem).map(PathBuf::as_path)
     }
+
+    /// A view from its picture and, if they are there, `NAME_mask` and `NAME_normal_cam` or `NAME_normal_world`.
+    fn view(&self, name: &str, camera: Camera, picture: Image, path: &Path, progress: &Progress) -> Result<View> {
+        let of_kind = |kind: &str| self.get(&format!("{name}_{kind}"));
+        let mask = of_kind("mask").map(|mask| read_mask(mask, &picture, path)).transpose()?;
+        let normal = if let Some(normal) = of_kind("normal_cam") {
+            Some(read_normal(normal, &picture, path, Some(&camera))?)
+        } else if let Some(normal) = of_kind("normal_world") {
+            Some(read_normal(normal, &picture, path, None)?)
+        } else {
+            None
+        };
+        let picture = if mask.is_none() { cut_out(picture, path, progress)? } else { picture };
+        Ok(assemble(camera, &picture, mask, normal))
+    }
 }
 
 /// Views named by number.
 fn numbered(folder: &Folder, progress: &Progress) -> Result<Views> {
     let cameras = read_cameras(&folder.path.join("cameras.json"))?;
     let count = cameras.as_ref().map_or(SIX_VIEW_ANGLES.len(), Vec::len);
-    let found: BTreeSet<usize> = folder
-        .pictures
-        .keys()
-        .filter_map(|stem| {
-            let (number, kind) = stem.split_once('_')?;
-            matches!(kind, "albedo" | "lit").then(|| number.parse().ok()).flatten()
-        })
-        .collect();
-    if found.is_empty() {
-        return Err(Error::file(
-            &folder.path,
-            "has no views; give pictures named 0_albedo.png to 5_albedo.png (or 0_lit.png to 5_lit.png)",
-        ));
-    }
+    let found: BTreeSet<usize> = folder.pictures.keys().filter_map(|stem| number_of(stem)).collect();
     if let Some(missing) = (0..count).find(|index| !found.contains(index)) {
         return Err(Error::file(
             &folder.path.join(format!("{missing}_albedo.png")),
@@ -106,46 +143,29 @@ fn numbered(folder: &Folder, progress: &Progress) -> Result<Views> {
     let mut views = Vec::with_capacity(count);
     for index in 0..count {
         progress.step(index, count)?;
-        let stem = |kind: &str| format!("{index}_{kind}");
-        let Some(color_path) = folder.get(&stem("albedo")).or_else(|| folder.get(&stem("lit"))) else { continue };
+        let color = [format!("{index}_albedo"), format!("{index}_lit")];
+        let Some(color_path) = color.iter().find_map(|stem| folder.get(stem)) else { continue };
         let picture = read_picture(color_path)?;
         let camera = match &cameras {
             Some(cameras) => fit_camera(&cameras[index], &picture, color_path)?,
             None => rig_camera(SIX_VIEW_ANGLES[index], picture.width() as usize, picture.height() as usize),
         };
-        let mask = folder.get(&stem("mask")).map(|path| read_mask(path, &picture, color_path)).transpose()?;
-        let normal = if let Some(path) = folder.get(&stem("normal_cam")) {
-            Some(read_normal(path, &picture, color_path, Some(&camera))?)
-        } else if let Some(path) = folder.get(&stem("normal_world")) {
-            Some(read_normal(path, &picture, color_path, None)?)
-        } else {
-            None
-        };
-        views.push(assemble(camera, &picture, mask, normal));
+        views.push(folder.view(&index.to_string(), camera, picture, color_path, progress)?);
     }
     Ok(Views { views })
 }
 
-/// Camera of the rig for an image that need not be square: the field of view is the vertical one.
-pub fn rig_camera((azimuth, elevation): (f32, f32), width: usize, height: usize) -> Camera {
-    let square = Camera::orbit(azimuth, elevation, RIG_DISTANCE, RIG_FOV_Y_DEGREES, height);
-    Camera { width, center_px: [width as f32 / 2.0, height as f32 / 2.0], ..square }
-}
-
-/// The camera over an image of another size but the same shape.
-fn fit_camera(camera: &Camera, picture: &Image, path: &Path) -> Result<Camera> {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let (given, wanted) = (width as f64 / height as f64, camera.width as f64 / camera.height as f64);
-    if (given / wanted - 1.0).abs() > 0.01 {
-        return Err(Error::file(
-            path,
-            format!(
-                "is {width}x{height} pixels, but its camera in cameras.json is for {}x{}; give a picture of that shape",
-                camera.width, camera.height
-            ),
-        ));
+/// The picture with the object as its alpha: its own alpha, else cut out.
+fn cut_out(picture: Image, path: &Path, progress: &Progress) -> Result<Image> {
+    if picture.has_transparency() {
+        return Ok(picture);
     }
-    Ok(camera.resized(width, height))
+    let cutout = segment::segment(&picture, &Segment::default())
+        .map_err(|error| Error::file(path, format!("has neither a mask nor transparency, and {error}")))?;
+    if let Some(warning) = cutout.warning {
+        progress.warn(format!("{}: {warning}", path.display()));
+    }
+    Ok(cutout.rgba)
 }
 
 /// One view from decoded planes, all of the camera's size.
@@ -246,91 +266,6 @@ fn check_same_size(path: &Path, plane: &Plane<4>, picture: &Image, picture_path:
     ))
 }
 
-#[derive(Deserialize)]
-struct CameraFile {
-    six: Option<CameraGroup>,
-}
-
-#[derive(Deserialize)]
-struct CameraGroup {
-    intrinsics: Option<Intrinsics>,
-    views: Vec<CameraEntry>,
-}
-
-#[derive(Deserialize)]
-struct Intrinsics {
-    width: usize,
-    height: usize,
-    fx: f32,
-    fy: f32,
-    cx: f32,
-    cy: f32,
-}
-
-#[derive(Deserialize)]
-struct CameraEntry {
-    azimuth_deg: Option<f32>,
-    elevation_deg: Option<f32>,
-    c2w: Option<[[f32; 4]; 4]>,
-    intrinsics: Option<Intrinsics>,
-}
-
-/// Cameras of the group `six`; `None` without a file.
-fn read_cameras(path: &Path) -> Result<Option<Vec<Camera>>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("reading", path, error)),
-    };
-    let file: CameraFile =
-        serde_json::from_str(&text).map_err(|error| Error::file(path, format!("is not a camera file: {error}")))?;
-    let group = file.six.ok_or_else(|| {
-        Error::file(path, "has no group `six`; put the cameras of the views there, or remove the file")
-    })?;
-    if group.views.is_empty() || group.views.len() > Views::MAX_VIEWS {
-        return Err(Error::file(
-            path,
-            format!("has {} cameras in its group `six`; give 1 to {}", group.views.len(), Views::MAX_VIEWS),
-        ));
-    }
-    let rig = rig_camera((0.0, 0.0), 320, 320);
-    let default = Intrinsics {
-        width: rig.width,
-        height: rig.height,
-        fx: rig.focal_px[0],
-        fy: rig.focal_px[1],
-        cx: rig.center_px[0],
-        cy: rig.center_px[1],
-    };
-    let shared = group.intrinsics.as_ref().unwrap_or(&default);
-    let cameras = group
-        .views
-        .iter()
-        .enumerate()
-        .map(|(index, entry)| {
-            let matrix = match (&entry.c2w, entry.azimuth_deg, entry.elevation_deg) {
-                (Some(rows), ..) => Matrix4::from_fn(|i, j| rows[i][j]),
-                (None, Some(azimuth), Some(elevation)) => {
-                    let rows = rig_camera((azimuth, elevation), 2, 2).matrix();
-                    Matrix4::from_fn(|i, j| rows[i][j])
-                }
-                _ => {
-                    return Err(Error::file(
-                        path,
-                        format!(
-                            "camera {index} has neither `c2w` nor `azimuth_deg` and `elevation_deg`; give one of them"
-                        ),
-                    ));
-                }
-            };
-            let i = entry.intrinsics.as_ref().unwrap_or(shared);
-            Camera::from_matrix(&matrix, [i.fx, i.fy], [i.cx, i.cy], i.width, i.height)
-                .map_err(|error| Error::file(path, format!("camera {index}: {error}")))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Some(cameras))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,5 +298,201 @@ mod tests {
             }
             assert!(covered > 10_000 && worst > 0.9999, "{index}: {covered} {worst}");
         }
+    }
+
+    fn overlap(a: &Plane<1>, b: &Plane<1>) -> f32 {
+        let (mut both, mut either) = (0, 0);
+        for (a, b) in a.data.iter().zip(&b.data) {
+            both += i32::from(a[0] >= 0.5 && b[0] >= 0.5);
+            either += i32::from(a[0] >= 0.5 || b[0] >= 0.5);
+        }
+        both as f32 / either as f32
+    }
+
+    #[test]
+    fn grids_agree_with_numbered_views() {
+        let Some(shared) = shared() else { return };
+        for object in ["spot", "bob", "fox", "milk_truck", "featuretype", "scorpion"] {
+            let folder = shared.join("eval/objects").join(object).join("six_inconsistent");
+            let numbered = load(&folder, &Progress::new()).unwrap();
+            let with_normals = load(&folder.join("grid_rgb.png"), &Progress::new()).unwrap();
+            let alone = tempfile::tempdir().unwrap();
+            std::fs::copy(folder.join("grid_rgb.png"), alone.path().join("GRID_RGB.PNG")).unwrap();
+            let colour_alone = load(alone.path(), &Progress::new()).unwrap();
+            for index in 0..6 {
+                let (a, b, c) = (&numbered.views[index], &with_normals.views[index], &colour_alone.views[index]);
+                assert_eq!(a.camera, b.camera);
+                assert!(overlap(&a.mask, &b.mask) > 0.99, "{object} {index}: {}", overlap(&a.mask, &b.mask));
+                assert!(overlap(&a.mask, &c.mask) > 0.9, "{object} {index}: {}", overlap(&a.mask, &c.mask));
+                let (n, m) = (a.normal.as_ref().unwrap(), b.normal.as_ref().unwrap());
+                let off = n.data.iter().zip(&m.data).filter(|(n, m)| {
+                    **n != [0.0; 3] && **m != [0.0; 3] && (0..3).map(|k| n[k] * m[k]).sum::<f32>() < 0.999
+                });
+                assert_eq!(off.count(), 0);
+            }
+        }
+    }
+
+    /// A folder of six views: a red square on transparent, 12x8 pixels.
+    fn folder_of_six() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..6 {
+            square(&folder.path().join(format!("{index}_albedo.png")), 12, 8);
+        }
+        folder
+    }
+
+    fn square(path: &Path, width: u32, height: u32) {
+        let mut picture = Image::filled(width, height, [0; 4]).unwrap();
+        for row in height / 4..height * 3 / 4 {
+            for column in width / 4..width * 3 / 4 {
+                picture.pixels_mut()[(row * width + column) as usize] = [255, 0, 0, 255];
+            }
+        }
+        maquette_core::io::write_png(path, &picture).unwrap();
+    }
+
+    fn refusal(path: &Path) -> String {
+        load(path, &Progress::new()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn plain_folders_use_the_rig_and_alpha() {
+        let folder = folder_of_six();
+        let views = load(folder.path(), &Progress::new()).unwrap().views;
+        assert_eq!((views[0].camera.width, views[0].camera.height), (12, 8));
+        // The field of view is the vertical one.
+        let wanted = 4.0 / 15f32.to_radians().tan();
+        assert!(views.iter().all(|view| view.camera.focal_px.iter().all(|f| (f - wanted).abs() < 1e-3)));
+        assert_eq!((views[3].mask.at(4, 6), views[3].mask.at(0, 0)), ([1.0], [0.0]));
+        assert!(views[3].normal.is_none());
+    }
+
+    #[test]
+    fn masks_take_away_and_normals_are_turned_and_cleaned() {
+        let folder = folder_of_six();
+        let mut mask = Image::filled(12, 8, [0, 0, 0, 255]).unwrap();
+        mask.pixels_mut()[4 * 12 + 5] = [255; 4];
+        maquette_core::io::write_png(&folder.path().join("1_mask.png"), &mask).unwrap();
+        // Towards the camera, but for one pixel of grey.
+        let mut normal = Image::filled(12, 8, [127, 128, 255, 255]).unwrap();
+        normal.pixels_mut()[4 * 12 + 6] = [127, 128, 127, 255];
+        maquette_core::io::write_png(&folder.path().join("0_normal_cam.png"), &normal).unwrap();
+        let views = load(folder.path(), &Progress::new()).unwrap().views;
+        assert_eq!(views[1].mask.data.iter().filter(|mask| mask[0] > 0.0).count(), 1);
+        assert_eq!(views[1].color.as_ref().unwrap().at(4, 9)[3], 0.0);
+        let (normal, camera) = (views[0].normal.as_ref().unwrap(), &views[0].camera);
+        let towards = camera.vector_to_world([0.0, 0.0, 1.0]);
+        assert!((0..3).all(|k| (normal.at(4, 5)[k] - towards[k]).abs() < 0.01));
+        assert_eq!((normal.at(4, 6), normal.at(0, 0)), ([0.0; 3], [0.0; 3]));
+    }
+
+    #[test]
+    fn wrong_folders_are_named() {
+        let folder = folder_of_six();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::rename(path("4_albedo.png"), path("6_lit.png")).unwrap();
+        let missing = refusal(folder.path());
+        assert!(missing.contains("4_albedo.png") && missing.contains("4_lit.png"), "{missing}");
+        square(&path("4_lit.PNG"), 12, 8);
+        assert!(refusal(folder.path()).contains("a view numbered 6"));
+        std::fs::remove_file(path("6_lit.png")).unwrap();
+        load(folder.path(), &Progress::new()).unwrap();
+
+        square(&path("2_mask.png"), 12, 12);
+        let size = refusal(folder.path());
+        assert!(size.contains("2_mask.png") && size.contains("12x12") && size.contains("12x8"), "{size}");
+        std::fs::write(path("2_mask.png"), b"no picture").unwrap();
+        assert!(refusal(folder.path()).contains("2_mask.png"));
+        std::fs::remove_file(path("2_mask.png")).unwrap();
+
+        for (text, wanted) in [
+            ("{", "not a camera file"),
+            ("{}", "no group `six`"),
+            (r#"{"six": {"views": []}}"#, "0 cameras"),
+            (r#"{"six": {"views": [{}]}}"#, "camera 0"),
+            (r#"{"six": {"views": [{"azimuth_deg": 0, "elevation_deg": NaN}]}}"#, "not a camera file"),
+            (r#"{"six": {"views": [{"azimuth_deg": 0, "elevation_deg": 5}]}}"#, "numbered 1"),
+            (r#"{"six": {"views": [{"c2w": [[1,1,0,0],[0,1,0,0],[0,0,1,2],[0,0,0,1]]}]}}"#, "not a rotation"),
+        ] {
+            std::fs::write(path("cameras.json"), text).unwrap();
+            let error = refusal(folder.path());
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+
+        let empty = tempfile::tempdir().unwrap();
+        assert!(refusal(empty.path()).contains("has no views"));
+        assert!(refusal(&empty.path().join("nowhere")).contains("nowhere"));
+        square(&empty.path().join("one.png"), 30, 30);
+        assert!(refusal(&empty.path().join("one.png")).contains("2 columns and 3 rows"));
+    }
+
+    #[test]
+    fn cancel_is_heard() {
+        let progress = Progress::new();
+        progress.cancel();
+        assert!(matches!(load(folder_of_six().path(), &progress), Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn saved_views_come_back() {
+        let folder = folder_of_six();
+        let views = load(folder.path(), &Progress::new()).unwrap();
+        let again = tempfile::tempdir().unwrap();
+        crate::sources::save_views(again.path(), &views).unwrap();
+        let back = load(again.path(), &Progress::new()).unwrap();
+        for (a, b) in views.views.iter().zip(&back.views) {
+            assert_eq!((&a.mask, &a.color), (&b.mask, &b.color));
+            assert!((a.camera.position - b.camera.position).norm() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn named_views_of_any_framing_fit_one_box() {
+        // A box 2 wide, 3 tall and 1 deep, drawn at three scales on canvases of three shapes, off-centre.
+        let folder = tempfile::tempdir().unwrap();
+        let draw = |name: &str, size: [u32; 2], at: [u32; 2], extent: [u32; 2]| {
+            let mut picture = Image::filled(size[0], size[1], [0; 4]).unwrap();
+            for row in at[1]..at[1] + extent[1] {
+                for column in at[0]..at[0] + extent[0] {
+                    picture.pixels_mut()[(row * size[0] + column) as usize] = [9, 200, 9, 255];
+                }
+            }
+            maquette_core::io::write_png(&folder.path().join(name), &picture).unwrap();
+        };
+        draw("Front.png", [300, 200], [30, 20], [100, 150]);
+        assert!(refusal(folder.path()).contains("front.png alone"));
+        draw("left.png", [80, 200], [11, 40], [40, 120]);
+        draw("top.png", [100, 100], [10, 10], [60, 30]);
+        let views = load(folder.path(), &Progress::new()).unwrap().views;
+        // In the canonical frame, from the centre: the front's corner is farthest.
+        let unit = 0.48 / 1f32.hypot(1.5);
+        let corners = [[1.0, 1.5, 0.0], [0.0, 1.5, 0.5], [1.0, 0.0, 0.5]];
+        let edges = [[130.0, 20.0], [11.0, 40.0], [70.0, 40.0]];
+        for ((view, corner), edge) in views.iter().zip(corners).zip(edges) {
+            let (pixel, _) = view.camera.project(corner.map(|x| x * unit));
+            assert!((pixel[0] - edge[0]).abs() < 1.5 && (pixel[1] - edge[1]).abs() < 1.5, "{pixel:?} {edge:?}");
+        }
+        // The left view stands on the object's left, +X.
+        assert!(views[1].camera.position.x > 1.8);
+        std::fs::remove_file(folder.path().join("Front.png")).unwrap();
+        assert!(refusal(folder.path()).contains("the front is needed"));
+    }
+
+    #[test]
+    fn named_views_made_with_the_rig_keep_its_cameras() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["front", "back"] {
+            let mut picture = Image::filled(64, 64, [0; 4]).unwrap();
+            for (index, pixel) in picture.pixels_mut().iter_mut().enumerate() {
+                let (x, y) = ((index % 64) as f32 - 31.5, (index / 64) as f32 - 31.5);
+                if x.hypot(y) < 30.0 {
+                    *pixel = [9, 9, 200, 255];
+                }
+            }
+            maquette_core::io::write_png(&folder.path().join(format!("{name}.png")), &picture).unwrap();
+        }
+        let views = load(folder.path(), &Progress::new()).unwrap().views;
+        assert_eq!(views[1].camera, Camera::rig(180.0, 0.0, 64));
     }
 }
