@@ -1,17 +1,22 @@
 //! Fewer triangles with the same silhouette: quadric error metrics of the meshoptimizer library, checked afterwards.
 
 use maquette_core::Mesh;
-use meshopt::{SimplifyOptions, VertexDataAdapter};
+use meshopt::{SimplifyOptions, VertexDataAdapter, simplify_with_locks};
 
+use crate::adjacency::Adjacency;
 use crate::health::MeshHealth;
+use crate::intersections::self_intersections;
 use crate::{Error, Result};
 
 /// Largest error, as a share of the mesh's extent, that simplification may make on its way to the target.
 const LARGEST_ERROR: f32 = 0.05;
+/// Attempts at a sound result; each fixes the vertices around the faults of the one before.
+const ATTEMPTS: usize = 8;
 
 /// A mesh of at most about `target` triangles; 0, or a mesh that is small already, gives the mesh as it is.
 ///
-/// A closed manifold stays one: were the library's result not, the mesh is returned as it is.
+/// A closed manifold stays one, and a mesh that does not intersect itself as a rule stays so, if need be with more
+/// triangles than `target`; where that fails, the mesh is returned as it is.
 pub fn simplify(mesh: &Mesh, target: usize) -> Result<Mesh> {
     if target == 0 || mesh.triangles.len() <= target {
         return Ok(mesh.clone());
@@ -20,13 +25,75 @@ pub fn simplify(mesh: &Mesh, target: usize) -> Result<Mesh> {
     let adapter = VertexDataAdapter::new(&bytes, size_of::<[f32; 3]>(), 0)
         .map_err(|error| Error::invalid(format!("mesh cannot be simplified: {error}")))?;
     let indices = mesh.triangles.as_flattened();
-    let kept = meshopt::simplify(indices, &adapter, target * 3, LARGEST_ERROR, SimplifyOptions::None, None);
-    let simple = compact(mesh, kept.as_chunks::<3>().0);
-    let (before, after) = (MeshHealth::of(mesh)?, MeshHealth::of(&simple)?);
-    let sound = after.boundary_edges <= before.boundary_edges
-        && after.nonmanifold_edges <= before.nonmanifold_edges
-        && after.flipped_edges <= before.flipped_edges;
-    Ok(if sound { simple } else { mesh.clone() })
+    let adjacency = Adjacency::new(mesh.positions.len(), &mesh.triangles);
+    let before = MeshHealth::of(mesh)?;
+    let mut fixed = vec![false; mesh.positions.len()];
+    let mut sound = None;
+    for _ in 0..ATTEMPTS {
+        let options = SimplifyOptions::None;
+        let kept = simplify_with_locks(indices, &adapter, &fixed, target * 3, LARGEST_ERROR, options, None);
+        let triangles = kept.as_chunks::<3>().0;
+        let simple = compact(mesh, triangles);
+        let after = MeshHealth::of(&simple)?;
+        let manifold = after.boundary_edges <= before.boundary_edges
+            && after.nonmanifold_edges <= before.nonmanifold_edges
+            && after.nonmanifold_vertices <= before.nonmanifold_vertices
+            && after.flipped_edges <= before.flipped_edges;
+        let faults = if manifold {
+            let clean = after.self_intersecting_triangles <= before.self_intersecting_triangles;
+            sound = Some(simple);
+            if clean {
+                break;
+            }
+            intersecting_vertices(mesh, triangles)
+        } else {
+            faulty_vertices(triangles)
+        };
+        for vertex in faults {
+            fixed[vertex as usize] = true;
+            for &neighbour in adjacency.of(vertex as usize) {
+                fixed[neighbour as usize] = true;
+            }
+        }
+    }
+    Ok(sound.unwrap_or_else(|| mesh.clone()))
+}
+
+/// Ends of edges that have not exactly two triangles, and centres of more than one fan.
+fn faulty_vertices(triangles: &[[u32; 3]]) -> Vec<u32> {
+    let sides = triangles.iter().flat_map(|&[a, b, c]| [(a, b), (b, c), (c, a)]);
+    let mut edges: Vec<(u32, u32)> = sides.map(|(a, b)| (a.min(b), a.max(b))).collect();
+    edges.sort_unstable();
+    let mut faults: Vec<u32> = edges
+        .chunk_by(|a, b| a == b)
+        .filter(|group| group.len() != 2)
+        .flat_map(|group| [group[0].0, group[0].1])
+        .collect();
+    // Around a vertex, every side of its triangles that lies opposite leads on to one more; a fan comes back to its start.
+    let mut opposite: Vec<(u32, u32, u32)> =
+        triangles.iter().flat_map(|&[a, b, c]| [(a, b, c), (b, c, a), (c, a, b)]).collect();
+    opposite.sort_unstable();
+    for fan in opposite.chunk_by(|a, b| a.0 == b.0) {
+        let mut at = fan[0].1;
+        let mut length = 0;
+        while let Some(side) = fan.iter().find(|side| side.1 == at).filter(|_| length < fan.len()) {
+            at = side.2;
+            length += 1;
+            if at == fan[0].1 {
+                break;
+            }
+        }
+        if length < fan.len() {
+            faults.push(fan[0].0);
+        }
+    }
+    faults
+}
+
+/// Vertices of `triangles` that pierce one another.
+fn intersecting_vertices(mesh: &Mesh, triangles: &[[u32; 3]]) -> Vec<u32> {
+    let simple = Mesh { positions: mesh.positions.clone(), triangles: triangles.to_vec(), ..Mesh::default() };
+    self_intersections(&simple).iter().flat_map(|&(a, b)| [a, b]).flat_map(|t| triangles[t as usize]).collect()
 }
 
 /// `triangles` over the positions that they use, in their old order.
@@ -65,6 +132,26 @@ mod tests {
             }
             assert_eq!(simplify(&mesh, 0).unwrap(), mesh);
         }
+    }
+
+    #[test]
+    fn pinches_and_borders_are_named() {
+        let ball = sphere(0.3, 6);
+        assert!(faulty_vertices(&ball.triangles).is_empty());
+        let mut open = ball.triangles.clone();
+        let gone = open.pop().unwrap();
+        let mut border = faulty_vertices(&open);
+        border.sort_unstable();
+        border.dedup();
+        let mut corners = gone;
+        corners.sort_unstable();
+        assert_eq!(border, corners);
+        // Two balls that share one vertex.
+        let first = ball.positions.len() as u32;
+        let shared = |v: u32| if v == 0 { 0 } else { v + first };
+        let pair: Vec<[u32; 3]> =
+            ball.triangles.iter().copied().chain(ball.triangles.iter().map(|t| t.map(shared))).collect();
+        assert_eq!(faulty_vertices(&pair), [0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Instant;
 use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::recipe::{Recipe, Task, ViewSourceKind};
 use maquette_core::{Asset, Image, Mesh, Progress, Stage, Views};
+use maquette_geometry::detail::{DetailSettings, sharpen};
 use maquette_geometry::health::MeshHealth;
 use maquette_geometry::reconstruct;
 use maquette_geometry::simplify::simplify;
@@ -20,8 +21,9 @@ use crate::{Error, Result};
 /// Start and length of each stage as shares of the whole job, from measured times at the standard preset.
 const SEGMENT: (f32, f32) = (0.0, 0.02);
 const VIEWS: (f32, f32) = (0.02, 0.05);
-const COARSE: (f32, f32) = (0.07, 0.35);
-const REFINE: (f32, f32) = (0.42, 0.20);
+const COARSE: (f32, f32) = (0.07, 0.22);
+const REFINE: (f32, f32) = (0.29, 0.10);
+const DETAIL: (f32, f32) = (0.39, 0.23);
 const TEXTURE: (f32, f32) = (0.62, 0.36);
 const FINISH: (f32, f32) = (0.98, 0.02);
 
@@ -29,6 +31,7 @@ const FINISH: (f32, f32) = (0.98, 0.02);
 const SEGMENT_VERSION: u32 = 1;
 const VIEWS_VERSION: u32 = 1;
 const GEOMETRY_VERSION: u32 = 1;
+const DETAIL_VERSION: u32 = 1;
 const TEXTURE_VERSION: u32 = 1;
 
 /// Runs a job to its end.
@@ -57,7 +60,8 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
         }
         (None, None) => return Err(Error::Request("the job has neither picture nor views".to_owned())),
     };
-    let full = job.geometry(&source)?;
+    let rough = job.geometry(&source)?;
+    let full = job.sharpened(rough, &source.views)?;
     let mesh = job.simplified(&full)?;
     let mut posed = source.views.clone();
     posed.views.extend(source.input_view);
@@ -121,6 +125,16 @@ impl Job<'_> {
             let shape = reconstruct::coarse(&source.views, source.shape.as_ref(), &recipe.coarse, progress)?;
             progress.enter(Stage::Refine, REFINE)?;
             Ok(reconstruct::refine(shape, &source.views, &recipe.refine, recipe.finish.smallest_part, progress)?)
+        })
+    }
+
+    /// The mesh pulled to the views' normals and outlines, unless the recipe leaves the stage out.
+    fn sharpened(&mut self, mesh: Mesh, views: &Views) -> Result<Mesh> {
+        if !self.recipe.detail.enabled {
+            return Ok(mesh);
+        }
+        self.stage(Stage::Detail, DETAIL, &["detail"], DETAIL_VERSION, &(&mesh, views), |recipe, progress| {
+            Ok(sharpen(&mesh, views, &DetailSettings::from(&recipe.detail), progress)?)
         })
     }
 
