@@ -1,6 +1,6 @@
 //! Texture coordinates for a mesh that has none: charts, flattening and packing.
 //!
-//! Done by the `uvunwrap` library on a thread of its own, so that neither a hang nor a panic on a bad mesh gets through;
+//! Done by the `uvunwrap` library on threads of its own, so that neither a hang nor a panic on a bad mesh gets through;
 //! where it gives up, [`crate::box_projection`] takes over.
 
 use std::sync::Arc;
@@ -56,18 +56,23 @@ fn chart(mesh: &Mesh, size: u32, gutter: u32, part: Part) -> Result<std::result:
     let indices: Vec<u32> = mesh.triangles.iter().flatten().copied().collect();
     let stop = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = mpsc::channel();
-    let worker = std::thread::Builder::new()
-        .name("maquette-unwrap".to_owned())
-        .spawn({
-            let stop = stop.clone();
-            move || {
-                let mesh = uvunwrap::MeshInput::new(&positions, &indices);
-                let atlas = uvunwrap::generate_with_progress(&[mesh], &options, |_| !stop.load(Ordering::Relaxed));
-                // The waiting side may have left.
-                let _ = sender.send(atlas);
-            }
-        })
+    // The library runs on the pool it is called from; the process-wide one does not exist in the child of a fork.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .thread_name(|index| format!("maquette-unwrap-{index}"))
+        // A panic drops the sender, which says enough.
+        .panic_handler(|_| ())
+        .build()
         .map_err(|error| Error::Thread(error.to_string()))?;
+    pool.spawn({
+        let stop = stop.clone();
+        move || {
+            let mesh = uvunwrap::MeshInput::new(&positions, &indices);
+            let atlas = uvunwrap::generate_with_progress(&[mesh], &options, |_| !stop.load(Ordering::Relaxed));
+            // The waiting side may have left.
+            let _ = sender.send(atlas);
+        }
+    });
     let started = Instant::now();
     let atlas = loop {
         match receiver.recv_timeout(POLL) {
@@ -84,8 +89,6 @@ fn chart(mesh: &Mesh, size: u32, gutter: u32, part: Part) -> Result<std::result:
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
-                // Takes the panic with it.
-                let _ = worker.join();
                 return Ok(Err("the unwrapper failed on it".to_owned()));
             }
         }
