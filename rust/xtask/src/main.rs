@@ -1,4 +1,4 @@
-//! Every habit of the project as one command: `cargo xtask test | bench`.
+//! Every habit of the project as one command: `cargo xtask test | header | bench`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -16,6 +16,8 @@ struct Arguments {
 enum Habit {
     /// Formatting, lints, licences, documentation and all tests: what CI runs.
     Test,
+    /// Compares the C header with the library: constants, structs, functions, symbols.
+    Header,
     /// Benchmarks; with a filter, those whose name holds it.
     Bench {
         /// Part of a benchmark's name.
@@ -26,6 +28,7 @@ enum Habit {
 fn main() -> ExitCode {
     let done = match Arguments::parse().habit {
         Habit::Test => test(),
+        Habit::Header => cargo(&["test", "-p", "maquette-capi", "--test", "header"]),
         Habit::Bench { filter } => bench(filter.as_deref()),
     };
     match done {
