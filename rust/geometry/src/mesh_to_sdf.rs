@@ -4,7 +4,7 @@
 //! Inside-Outside Segmentation using Generalized Winding Numbers") reaches one half, which closes holes smoothly and
 //! takes overlapping parts as one. A mesh wound inside out as a whole is turned round.
 
-use maquette_core::Mesh;
+use maquette_core::{Mesh, Progress};
 use rayon::prelude::*;
 
 use crate::sdf_grid::{SdfGrid, vertex_position};
@@ -13,7 +13,9 @@ use crate::vec3::{cross, dot};
 use crate::{Error, Result};
 
 /// Signed distance to `mesh`, world units, on a grid of `resolution` cells an axis over the unit cube.
-pub fn mesh_to_sdf(mesh: &Mesh, resolution: usize) -> Result<SdfGrid> {
+///
+/// Distances above `reach` are given as `reach`, with their sign; a short reach is much faster.
+pub fn mesh_to_sdf(mesh: &Mesh, resolution: usize, reach: f32, progress: &Progress) -> Result<SdfGrid> {
     mesh.validate()?;
     if mesh.triangles.is_empty() {
         return Err(Error::invalid("the mesh to start from has no triangles; give a mesh with a surface"));
@@ -22,17 +24,19 @@ pub fn mesh_to_sdf(mesh: &Mesh, resolution: usize) -> Result<SdfGrid> {
     let orientation = if signed_volume(mesh) < 0.0 { -1.0 } else { 1.0 };
     let mut grid = SdfGrid::filled(resolution, 0.0)?;
     let (side, cell) = (resolution + 1, grid.cell());
-    grid.values_mut().par_chunks_mut(side).enumerate().for_each(|(row, values)| {
-        let mut within = f32::INFINITY;
+    grid.values_mut().par_chunks_mut(side).enumerate().try_for_each(|(row, values)| {
+        progress.check()?;
+        let mut within = reach;
         for (k, value) in values.iter_mut().enumerate() {
             let point = vertex_position(resolution, [row / side, row % side, k]);
             let distance = bvh.closest_point(point, within).map_or(within, |closest| closest.distance);
             // The next vertex is one cell on, so its closest point is at most this far; a little more for rounding.
-            within = (distance + cell) * 1.001;
+            within = reach.min((distance + cell) * 1.001);
             let inside = orientation * bvh.winding_number(point) >= 0.5;
             *value = if inside { -distance } else { distance };
         }
-    });
+        Ok::<_, Error>(())
+    })?;
     Ok(grid)
 }
 
@@ -51,6 +55,24 @@ pub(crate) fn signed_volume(mesh: &Mesh) -> f64 {
 mod tests {
     use super::*;
     use crate::test_meshes::{icosphere, open_box, torus};
+
+    fn mesh_to_sdf(mesh: &Mesh, resolution: usize) -> Result<SdfGrid> {
+        super::mesh_to_sdf(mesh, resolution, f32::INFINITY, &Progress::new())
+    }
+
+    #[test]
+    fn a_reach_cuts_the_far_distances_and_no_others() {
+        let sphere = icosphere(3, 0.35);
+        let whole = mesh_to_sdf(&sphere, 20).unwrap();
+        let near = super::mesh_to_sdf(&sphere, 20, 0.1, &Progress::new()).unwrap();
+        for (near, whole) in near.values().iter().zip(whole.values()) {
+            assert_eq!(*near, whole.clamp(-0.1, 0.1));
+        }
+        let cancelled = Progress::new();
+        cancelled.cancel();
+        let stopped = super::mesh_to_sdf(&sphere, 20, 0.1, &cancelled);
+        assert!(matches!(stopped, Err(Error::Core(maquette_core::Error::Cancelled))));
+    }
 
     #[test]
     fn sphere_and_torus_have_their_analytic_distance() {

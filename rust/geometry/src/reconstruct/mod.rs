@@ -15,7 +15,6 @@ use crate::hull::hull_field;
 use crate::losses::{LossWeights, MeshLosses};
 use crate::mesh_to_sdf::mesh_to_sdf;
 use crate::parts::{without_cavities, without_small_parts};
-use crate::sdf_grid::SdfGrid;
 use crate::{Error, Result};
 
 /// The field is clipped at this many cells from the surface: farther away only its sign matters.
@@ -40,15 +39,15 @@ pub fn coarse(
 ) -> Result<CoarseShape> {
     let mut losses = MeshLosses::new(views, settings.view_size_px as usize)?;
     let resolution = settings.resolution as usize;
+    let clip = CLIP_CELLS / resolution as f32;
     let mut base = if let Some(mesh) = start {
-        mesh_to_sdf(mesh, resolution)?
+        mesh_to_sdf(mesh, resolution, clip, progress)?
     } else {
         let (silhouettes, cameras): (Vec<_>, Vec<_>) =
             losses.silhouettes().map(|(silhouette, camera)| (silhouette.clone(), camera.clone())).unzip();
         hull_field(&silhouettes, &cameras, resolution)?
     };
     progress.check()?;
-    let clip = CLIP_CELLS * base.cell();
     for value in base.values_mut() {
         *value = value.clamp(-clip, clip);
     }
@@ -148,11 +147,6 @@ fn decay(done: f32) -> f32 {
     } else {
         0.15
     }
-}
-
-/// The field of a closed mesh as it is stored and exported, positive outside.
-pub fn field_of(mesh: &Mesh, resolution: usize) -> Result<SdfGrid> {
-    mesh_to_sdf(mesh, resolution)
 }
 
 #[cfg(test)]
