@@ -7,8 +7,8 @@ use std::sync::Arc;
 use maquette_core::Progress;
 use maquette_pipeline::{Outcome, Request};
 
-use crate::job::Job;
 use crate::input::Input;
+use crate::job::Job;
 use crate::{Result, abi, registry};
 
 /// Starts a job in `context` that does `work` in place of the pipeline.

@@ -20,7 +20,9 @@ pub fn mesh_to_sdf(mesh: &Mesh, resolution: usize, reach: f32, progress: &Progre
     if mesh.triangles.is_empty() {
         return Err(Error::invalid("the mesh to start from has no triangles; give a mesh with a surface"));
     }
+    progress.check()?;
     let bvh = TriangleBvh::new(&mesh.positions, &mesh.triangles);
+    progress.check()?;
     let orientation = if signed_volume(mesh) < 0.0 { -1.0 } else { 1.0 };
     let mut grid = SdfGrid::filled(resolution, 0.0)?;
     let (side, cell) = (resolution + 1, grid.cell());
