@@ -51,7 +51,19 @@ fn test() -> Result<(), String> {
     // Links to private items help whoever reads the source.
     let flags = "-D warnings -A rustdoc::private-intra-doc-links";
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags))?;
-    cargo(&["test", "--workspace"])
+    cargo(&["test", "--workspace"])?;
+    test_houdini()
+}
+
+/// The Houdini asset, without Houdini.
+fn test_houdini() -> Result<(), String> {
+    let python = if cfg!(windows) { "python" } else { "python3" };
+    if !Command::new(python).arg("--version").output().is_ok_and(|output| output.status.success()) {
+        println!("xtask: skipped tests/houdini: needs {python}");
+        return Ok(());
+    }
+    cargo(&["build", "-p", "maquette-capi"])?;
+    run(Command::new(python).arg("tests/houdini/run"))
 }
 
 fn bench(filter: Option<&str>) -> Result<(), String> {
