@@ -4,10 +4,14 @@ import ast
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree
 
-from support import ASSET, HOUDINI, hda
+from support import ASSET, HOUDINI, hda, native
 
 NAME = "maquette::image_to_3d::1.0"
 TABLE_AND_NAME = "maquette::Sop/image_to_3d::1.0"
@@ -141,6 +145,21 @@ class Package(unittest.TestCase):
         self.assertEqual(variables["MAQUETTE_HOUDINI"], "$HOUDINI_PACKAGE_PATH/maquette")
         self.assertRegex(package["enable"], r"^houdini_version >= '\d+\.\d+'$")
 
+    def test_the_library_is_found_where_the_package_has_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            python = os.path.join(folder, "maquette", "scripts", "python", "maquette_houdini")
+            lib = os.path.join(folder, "maquette", "lib")
+            os.makedirs(python)
+            os.makedirs(lib)
+            shutil.copy(native.__file__, python)
+            shutil.copy(native.Library().path, lib)
+            code = "import native; print(native.Library().path)"
+            environment = {name: value for name, value in os.environ.items() if name != "MAQUETTE_LIBRARY"}
+            found = subprocess.run(
+                [sys.executable, "-c", code], cwd=python, env=environment, capture_output=True, text=True, check=True
+            )
+            self.assertEqual(os.path.dirname(os.path.realpath(found.stdout.strip())), os.path.realpath(lib))
+
     def test_shelf(self):
         root = xml.etree.ElementTree.parse(os.path.join(HOUDINI, "toolbar", "maquette.shelf")).getroot()
         tools = {tool.get("name"): tool for tool in root.findall("tool")}
@@ -152,7 +171,7 @@ class Package(unittest.TestCase):
     def test_help_page_has_every_parameter_of_the_node(self):
         with open(os.path.join(HOUDINI, "help", "nodes", "sop", "maquette--image_to_3d-1.0.txt"), encoding="utf-8") as file:
             page = file.read()
-        for line in ("= Image to 3D =", "#type: node", "#context: sop", "#internal: image_to_3d", "#namespace: maquette", "#version: 1.0"):
+        for line in ("= Image to 3D =", "#type: node", "#context: sop", "#internal: maquette::image_to_3d"):
             self.assertIn(line + "\n", page)
         dialog = hda.Library(ASSET).dialog()
         for parm in dialog.parms.values():

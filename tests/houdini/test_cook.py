@@ -231,10 +231,11 @@ class HowItFails(Case):
         self.assertIn("0_albedo.png", message)
 
     def test_results_folder_that_cannot_be_made(self):
-        node = self.node(folder=os.path.join(self.picture, "results"), autocook=1)
-        with jobs_started() as jobs:
-            self.assertIn("ball.png", self.error_of(node))
-        self.assertEqual(jobs.count, 0)
+        for folder in (os.path.join(self.picture, "results"), ""):
+            node = self.node(folder=folder, autocook=1)
+            with jobs_started() as jobs:
+                self.assertIn("Results Folder", self.error_of(node))
+            self.assertEqual(jobs.count, 0)
 
     def test_library_that_is_not_there(self):
         given = os.environ.get("MAQUETTE_LIBRARY")

@@ -1,4 +1,6 @@
-//! Every habit of the project as one command: `cargo xtask test | header | bench`.
+//! Every habit of the project as one command: `cargo xtask test | header | package | bench`.
+
+mod package;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -18,6 +20,12 @@ enum Habit {
     Test,
     /// Compares the C header with the library: constants, structs, functions, symbols.
     Header,
+    /// What artists install, into the folder `dist`: one zip for each host, with the library inside.
+    Package {
+        /// The library to put in; without it a release build is made.
+        #[arg(long)]
+        library: Option<PathBuf>,
+    },
     /// Benchmarks; with a filter, those whose name holds it.
     Bench {
         /// Part of a benchmark's name.
@@ -29,6 +37,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().habit {
         Habit::Test => test(),
         Habit::Header => cargo(&["test", "-p", "maquette-capi", "--test", "header"]),
+        Habit::Package { library } => package(library),
         Habit::Bench { filter } => bench(filter.as_deref()),
     };
     match done {
@@ -64,6 +73,18 @@ fn test_houdini() -> Result<(), String> {
     }
     cargo(&["build", "-p", "maquette-capi"])?;
     run(Command::new(python).arg("tests/houdini/run"))
+}
+
+fn package(library: Option<PathBuf>) -> Result<(), String> {
+    let library = if let Some(library) = library {
+        library
+    } else {
+        cargo(&["build", "--release", "-p", "maquette-capi"])?;
+        root().join("target/release").join(package::LIBRARY)
+    };
+    let out = root().join("dist");
+    println!("{}", package::houdini(&root(), &library, &out)?.display());
+    Ok(())
 }
 
 fn bench(filter: Option<&str>) -> Result<(), String> {

@@ -31,33 +31,28 @@ Source = collections.namedtuple("Source", "mesh has_uvs has_larger_polygons midd
 
 def read(geometry):
     """The mesh in a geometry as a Source."""
-    check_polygons(geometry)
-    positions = floats(geometry.pointFloatAttribValuesAsString("P"))
-    middle, longest_side, centred = centre(positions)
-    corners, triangles, larger = [], array.array("I"), False
-    vertex = 0
-    for prim in geometry.iterPrims():
-        points = [one.point().number() for one in prim.vertices()]
-        larger = larger or len(points) > 3
-        for k in range(1, len(points) - 1):
-            triangles.extend((points[0], points[k + 1], points[k]))
-            corners.extend((vertex, vertex + k + 1, vertex + k))
-        vertex += len(points)
-    uvs = read_uvs(geometry, corners, triangles)
-    mesh = native.Mesh(centred, triangles, corner_uvs=uvs)
-    made_by = [detail_text(geometry, "maquette_" + name) for name in ("picture", "recipe", "name")]
-    return Source(mesh, uvs is not None, larger, middle, longest_side, *made_by)
-
-
-def check_polygons(geometry):
     if geometry.intrinsicValue("primitivecount") == 0:
         raise hou.NodeError("The input has no primitives. Connect a polygon mesh, or disconnect the input for a new shape.")
+    positions = floats(geometry.pointFloatAttribValuesAsString("P"))
+    middle, longest_side, centred = centre(positions)
+    # Polygons as fans of triangles, turned round. A corner is a vertex, counted through all primitives.
+    corners, triangles, larger, first = [], array.array("I"), False, 0
     for prim in geometry.iterPrims():
         if prim.type() != hou.primType.Polygon or not prim.isClosed() or prim.numVertices() < 3:
             raise hou.NodeError(
                 "Primitive %d of the input is no closed polygon. Put a Convert, Unpack or Clean SOP before this node."
                 % prim.number()
             )
+        points = [vertex.point().number() for vertex in prim.vertices()]
+        larger = larger or len(points) > 3
+        for k in range(1, len(points) - 1):
+            triangles.extend((points[0], points[k + 1], points[k]))
+            corners.extend((first, first + k + 1, first + k))
+        first += len(points)
+    uvs = read_uvs(geometry, corners, triangles)
+    mesh = native.Mesh(centred, triangles, corner_uvs=uvs)
+    made_by = [detail_text(geometry, "maquette_" + name) for name in ("picture", "recipe", "name")]
+    return Source(mesh, uvs is not None, larger, middle, longest_side, *made_by)
 
 
 def read_uvs(geometry, corners, triangles):
@@ -154,10 +149,11 @@ def write_uvs(geometry, mesh):
 
 
 def write_about(geometry, name, picture, result):
-    """Detail attributes: what made the mesh, and its textures. They replace those of a node before."""
+    """Detail attributes: what made the mesh, and its textures. They replace those of a node before; where this one had no
+    picture, that of the shape stays known."""
     texts = {
         "maquette_name": name,
-        "maquette_picture": picture,
+        "maquette_picture": picture or detail_text(geometry, "maquette_picture"),
         "maquette_recipe": json.dumps(result.recipe, sort_keys=True),
         "maquette_report": json.dumps(result.report, sort_keys=True),
         "maquette_basecolor": result.textures.get("basecolor", ""),

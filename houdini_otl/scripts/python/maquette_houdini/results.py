@@ -14,6 +14,8 @@ import uuid
 import zipfile
 import zlib
 
+import hou
+
 from . import native
 
 TEXTURES = {"basecolor": native.IMAGE_BASE_COLOR, "normal": native.IMAGE_NORMAL_MAP}
@@ -56,8 +58,14 @@ def store(folder, name, key, job, recipe):
 
 def make_folder(folder):
     """Makes the results folder and tries whether it can be written to: before, not after the work."""
-    os.makedirs(folder, exist_ok=True)
-    tempfile.TemporaryFile(dir=folder).close()
+    try:
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise hou.NodeError(
+            "Results Folder: %s cannot be written to (%s). Save the scene first if the path has $HIP, or choose another."
+            % (folder or "an empty path", error.strerror)
+        ) from None
 
 
 def forget():
