@@ -143,7 +143,7 @@ def dialog_script(schema):
             "image",
             "",
             help="The one picture of the object: PNG, JPEG, WebP, BMP, TIFF or TGA.",
-            tags=[("filechooser_mode", "read"), ("filechooser_pattern", "*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff *.tga")],
+            tags=[("filechooser_mode", "read"), ("filechooser_pattern", "*.png, *.jpg, *.jpeg, *.webp, *.bmp, *.tif, *.tiff, *.tga")],
         ),
         *button(
             "generate",

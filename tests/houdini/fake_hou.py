@@ -514,6 +514,10 @@ class Parm:
             return list(self._template.menu)[self._value]
         return str(self.eval())
 
+    def evalAsNode(self):
+        path = self.eval()
+        return node(os.path.normpath(os.path.join(self._node.path(), path)).replace(os.sep, "/")) if path else None
+
     def set(self, value):
         if session_state.cooking:
             raise PermissionError("a node must not set parameters while it cooks")

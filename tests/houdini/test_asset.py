@@ -152,7 +152,8 @@ class Package(unittest.TestCase):
             os.makedirs(python)
             os.makedirs(lib)
             shutil.copy(native.__file__, python)
-            shutil.copy(native.Library().path, lib)
+            name = {"win32": "maquette.dll", "darwin": "libmaquette.dylib"}.get(sys.platform, "libmaquette.so")
+            shutil.copy(native.Library().path, os.path.join(lib, name))
             code = "import native; print(native.Library().path)"
             environment = {name: value for name, value in os.environ.items() if name != "MAQUETTE_LIBRARY"}
             found = subprocess.run(

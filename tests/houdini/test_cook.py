@@ -184,7 +184,10 @@ class WhatItGives(Case):
         shader = hou.node(path)
         self.assertEqual(shader.kind, "principledshader")
         self.assertEqual(shader.settings["basecolor_texture"], node.geometry().stringAttribValue("maquette_basecolor"))
-        self.assertEqual({prim.attribValue("shop_materialpath") for prim in node.geometry().prims()}, {path})
+        for written, full in ((path, path), ("../../../mat/" + shader.name(), path), ("/materials/usd", "/materials/usd")):
+            node.parm("material").set(written)
+            found = {prim.attribValue("shop_materialpath") for prim in node.geometry().prims()}
+            self.assertEqual(found, {full})
 
     def test_new_seed(self):
         node = self.node()

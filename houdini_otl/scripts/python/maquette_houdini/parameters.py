@@ -22,9 +22,15 @@ def read(node, schema):
         output=node.parm("output").evalAsString(),
         sdf_resolution=node.evalParm("sdfresolution"),
         folder=node.evalParm("folder").strip(),
-        material=node.evalParm("material").strip(),
+        material=material_path(node.parm("material")),
         autocook=bool(node.evalParm("autocook")),
     )
+
+
+def material_path(parm):
+    """The full path, where the parameter has one that is relative to the node; other paths, as of USD, as they are."""
+    material = parm.evalAsNode()
+    return material.path() if material is not None else parm.evalAsString().strip()
 
 
 def read_recipe(node, schema):

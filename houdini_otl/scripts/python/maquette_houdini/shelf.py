@@ -4,7 +4,7 @@
 import hou
 
 ASSET = "maquette::image_to_3d::1.0"
-PICTURES = "*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff *.tga"
+PICTURES = "*.png, *.jpg, *.jpeg, *.webp, *.bmp, *.tif, *.tiff, *.tga"
 
 
 def image_to_3d(kwargs):
