@@ -159,7 +159,7 @@ class Retexture(WithInput):
     def test_what_is_missing_is_named(self):
         _, node = self.refining(box(), picture="")
         self.assertIn("Views Folder", self.error_of(node))
-        _, node = self.refining(box(triangles=False))
+        _, node = self.refining(box(triangles=False), views=self.views())
         self.assertIn("UV Flatten or a Divide", self.error_of(node))
         _, node = self.refining(box(triangles=False, with_uvs="vertex"), picture="", views=self.views(), autocook=1)
         node.cook()
