@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::cache::{self, Cache, sections};
 use crate::request::{Outcome, Request};
 use crate::segment::{self, Cutout};
-use crate::sources::{SourceResult, inflate};
+use crate::sources::{SourceResult, front_view, inflate};
 use crate::{Error, Result};
 
 /// Start and length of each stage as shares of the whole job, from measured times at the standard preset.
@@ -42,23 +42,21 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
     progress.enter(Stage::Load, (0.0, 0.0))?;
     request.validate()?;
     let mut job = Job { recipe: &request.recipe, cache, progress, timings: Map::new() };
-    if let (Task::Texture, Some(asset), Some(views)) = (request.task(), &request.mesh, &request.views) {
-        let textured = job.texture(&asset.mesh, None, views)?;
-        return job.finish(request, None, views.clone(), textured);
+    if let (Task::Texture, Some(asset)) = (request.task(), &request.mesh) {
+        let (views, cutout) = job.views_of(&asset.mesh, request)?;
+        let textured = job.texture(&asset.mesh, None, &views)?;
+        return job.finish(request, cutout, views, textured);
     }
     let mut cutout = None;
     let source = match (&request.views, &request.picture) {
         (Some(views), _) => SourceResult { views: views.clone(), ..SourceResult::default() },
         (None, Some(picture)) => {
             let object = job.cut_out(picture)?;
-            if let Some(warning) = &object.warning {
-                progress.warn(warning.clone());
-            }
             let source = job.views(&object)?;
             cutout = Some(object.rgba);
             source
         }
-        (None, None) => return Err(Error::Request("the job has neither picture nor views".to_owned())),
+        (None, None) => return Err(neither()),
     };
     let rough = job.geometry(&source)?;
     let full = job.sharpened(rough, &source.views)?;
@@ -67,6 +65,10 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
     posed.views.extend(source.input_view);
     let textured = job.texture(&mesh, Some(&full), &posed)?;
     job.finish(request, cutout, source.views, textured)
+}
+
+fn neither() -> Error {
+    Error::Request("the job has neither picture nor views".to_owned())
 }
 
 /// What every stage of one job needs.
@@ -100,10 +102,28 @@ impl Job<'_> {
     }
 
     fn cut_out(&mut self, picture: &Image) -> Result<Cutout> {
-        self.stage(Stage::Segment, SEGMENT, &["segment"], SEGMENT_VERSION, picture, |recipe, progress| {
-            progress.check()?;
-            Ok(segment::segment(picture, &recipe.segment)?)
-        })
+        let object =
+            self.stage(Stage::Segment, SEGMENT, &["segment"], SEGMENT_VERSION, picture, |recipe, progress| {
+                progress.check()?;
+                Ok(segment::segment(picture, &recipe.segment)?)
+            })?;
+        if let Some(warning) = &object.warning {
+            self.progress.warn(warning.clone());
+        }
+        Ok(object)
+    }
+
+    /// What a mesh is textured from: its views, else the picture as its front view; and the cut-out picture.
+    fn views_of(&mut self, mesh: &Mesh, request: &Request) -> Result<(Views, Option<Image>)> {
+        match (&request.views, &request.picture) {
+            (Some(views), _) => Ok((views.clone(), None)),
+            (None, Some(picture)) => {
+                let object = self.cut_out(picture)?;
+                let view = front_view(&object, mesh, self.recipe.views.elevation_degrees as f32)?;
+                Ok((Views { views: vec![view] }, Some(object.rgba)))
+            }
+            (None, None) => Err(neither()),
+        }
     }
 
     fn views(&mut self, object: &Cutout) -> Result<SourceResult> {

@@ -54,9 +54,8 @@ impl Request {
         let missing = match self.task() {
             Task::Auto | Task::Generate => self.picture.is_none().then_some("generate needs a picture"),
             Task::Reconstruct => self.views.is_none().then_some("reconstruct needs views"),
-            Task::Texture => {
-                (self.mesh.is_none() || self.views.is_none()).then_some("texture needs a mesh and views of it")
-            }
+            Task::Texture => (self.mesh.is_none() || (self.views.is_none() && self.picture.is_none()))
+                .then_some("texture needs a mesh, and views of it or one picture of its front"),
         };
         missing.map_or(Ok(()), |reason| Err(Error::Request(reason.to_owned())))
     }

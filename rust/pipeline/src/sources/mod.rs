@@ -1,10 +1,12 @@
 //! View sources: each turns what the artist gave into posed views of the object.
 
+mod front;
 pub mod inflate;
 mod pictures;
 pub mod provided;
 mod save;
 
+pub use front::front_view;
 pub use pictures::{pictures_of, view_from_pictures};
 pub use provided::load as load_views;
 pub use save::save as save_views;

@@ -1,0 +1,90 @@
+//! The one picture as a posed view of a mesh that is there already.
+
+use maquette_core::{Camera, Mesh, Result, View};
+
+use super::provided::assemble;
+use crate::segment::{Cutout, frame};
+
+/// Distance of the farthest vertex from the origin in the canonical frame.
+const CANONICAL_RADIUS: f32 = 0.48;
+/// Share of the view that the object's longer side fills.
+const FRAME_SHARE: f32 = 0.9;
+/// Largest side of the view in pixels.
+const MAX_FRAME_PX: f32 = 1024.0;
+
+/// `cutout` as the front view of `mesh`, seen from `elevation_degrees` above.
+///
+/// Where the camera stood is not known, so focal lengths and centre are those that lay the box around the cut-out over
+/// the box around the mesh.
+pub fn front_view(cutout: &Cutout, mesh: &Mesh, elevation_degrees: f32) -> Result<View> {
+    let size = [cutout.bounds.width() as f32, cutout.bounds.height() as f32];
+    let longest = size[0].max(size[1]);
+    let side = (longest / FRAME_SHARE).ceil().clamp(64.0, MAX_FRAME_PX);
+    let picture = frame(cutout, side as u32, FRAME_SHARE)?;
+
+    let (low, high) = mesh.bounds().unwrap_or_default();
+    let center: [f32; 3] = std::array::from_fn(|k| f32::midpoint(low[k], high[k]));
+    let radius = mesh
+        .positions
+        .iter()
+        .map(|p| (0..3).map(|k| (p[k] - center[k]).powi(2)).sum::<f32>())
+        .fold(f32::MIN_POSITIVE, f32::max)
+        .sqrt();
+    let rig = Camera::rig(0.0, elevation_degrees, side as usize);
+    let distance = radius / CANONICAL_RADIUS;
+    let offset = rig.position.coords * distance;
+    let position = [center[0] + offset.x, center[1] + offset.y, center[2] + offset.z].into();
+    let mut camera = Camera { position, focal_px: [1.0; 2], center_px: [0.0; 2], ..rig };
+
+    // In units of the focal length, from the optical axis on.
+    let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
+    for point in &mesh.positions {
+        let (place, _) = camera.project(*point);
+        for k in 0..2 {
+            low[k] = low[k].min(place[k]);
+            high[k] = high[k].max(place[k]);
+        }
+    }
+    for k in 0..2 {
+        let pixels = size[k] / longest * FRAME_SHARE * side;
+        camera.focal_px[k] = (pixels / (high[k] - low[k]).max(1e-6)).max(f32::MIN_POSITIVE);
+        camera.center_px[k] = side / 2.0 - camera.focal_px[k] * f32::midpoint(low[k], high[k]);
+    }
+    Ok(assemble(camera, &picture, None, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::segment;
+    use maquette_core::Image;
+    use maquette_core::recipe::Segment;
+
+    /// The object of the picture, 40 wide and 80 tall, off its centre; a mesh of the same shape away from the origin.
+    #[test]
+    fn boxes_of_picture_and_mesh_coincide() {
+        let mut picture = Image::filled(200, 160, [0; 4]).unwrap();
+        for row in 20..100 {
+            for column in 110..150 {
+                picture.pixels_mut()[row * 200 + column] = [200, row as u8, 90, 255];
+            }
+        }
+        let cutout = segment(&picture, &Segment::default()).unwrap();
+        let corners: Vec<[f32; 3]> =
+            (0..4).map(|k| [5.0 + 2.0 * (k & 1) as f32, 1.0 + 4.0 * (k >> 1) as f32, -3.0]).collect();
+        let mesh = Mesh::new(corners, vec![[0, 1, 3], [0, 3, 2]]).unwrap();
+        let view = front_view(&cutout, &mesh, 0.0).unwrap();
+        view.validate().unwrap();
+        // The mesh's lower right corner is that of the object in the picture.
+        let ([x, y], depth) = view.camera.project([7.0, 1.0, -3.0]);
+        let side = view.camera.width as f32;
+        assert!(depth > 0.0 && (x - (side / 2.0 + 0.225 * side)).abs() < 0.5, "{x} of {side}");
+        assert!((y - (side / 2.0 + 0.45 * side)).abs() < 0.5, "{y} of {side}");
+        assert!((view.camera.focal_px[0] / view.camera.focal_px[1] - 1.0).abs() < 1e-3);
+        assert!(view.mask.at(side as usize / 2, side as usize / 2)[0] > 0.9);
+        // From above it still fits, and a mesh without extent gives no NaN.
+        front_view(&cutout, &mesh, 60.0).unwrap().validate().unwrap();
+        let point = Mesh::new(vec![[1.0; 3]; 3], vec![[0, 1, 2]]).unwrap();
+        front_view(&cutout, &point, 0.0).unwrap().validate().unwrap();
+    }
+}
