@@ -12,7 +12,7 @@ Needs the standard library alone, and knows no host: the Blender add-on and the 
         job.save("photo.glb")
 
 The library never calls back into Python: ask a job how far it is from a timer or an operator, on any thread. No call but
-`Job.wait` waits for work, and all release the interpreter lock. Results are copies and stay valid; arrays are flat
+`Job.wait` and `Library.mesh_sdf` waits for work, and all release the interpreter lock. Results are copies and stay valid; arrays are flat
 memoryviews of 'f' (floats), 'I' (indices) or 'B' (pixels), which numpy.frombuffer and Blender's foreach_set take as they
 are. Space: right-handed, +Y up, front +Z, metres; row 0 of a picture on top; texture coordinates from bottom-left.
 """
@@ -256,6 +256,7 @@ FUNCTIONS = {
     "maq_last_error": (_size, [_buffer, _size]),
     "maq_recipe_resolve": (_size, [_char_p, _buffer, _size]),
     "maq_recipe_schema": (_size, [_buffer, _size]),
+    "maq_mesh_sdf": (_status, [_pointer(_Mesh), _u32, ctypes.c_float, ctypes.c_void_p, _size]),
     "maq_device_count": (_status, [_pointer(_u32)]),
     "maq_device_get": (_status, [_u32, _pointer(_DeviceInfo)]),
     "maq_context_config_init": (_status, [_pointer(_ContextConfig), _u32]),
@@ -348,6 +349,18 @@ class Library:
         """JSON Schema of the recipe: names, types, ranges, defaults, help."""
         return json.loads(self._text(self._c.maq_recipe_schema))
 
+    def mesh_sdf(self, mesh, resolution, reach=float("inf")):
+        """Signed distances in metres over the cube from -0.5 to 0.5: (resolution + 1)^3 values of 'f', x fastest, then y.
+
+        Negative inside. Distances above `reach` are given as `reach`; a few cells are much faster. Waits for the work.
+        """
+        keep = []
+        count = (min(max(resolution, 0), 1023) + 1) ** 3
+        values = (ctypes.c_float * count)()
+        given = ctypes.byref(_mesh(mesh, keep))
+        self._check(self._c.maq_mesh_sdf(given, resolution, reach, ctypes.cast(values, ctypes.c_void_p), count))
+        return memoryview(values).cast("B").cast("f")
+
     def status_name(self, status):
         return self._c.maq_status_name(status).decode()
 
@@ -401,7 +414,8 @@ class Context:
 
         picture  path of a file, or Image
         views    path of a folder, or list of View
-        mesh     path of a file, or Mesh: with views it gets a new texture and keeps vertices and texture coordinates
+        mesh     path of a file, or Mesh: with views, or with a picture of its front, it gets a new texture and keeps
+                 vertices and texture coordinates
         recipe   dict or JSON, whole or partial
         name     of the object; else the stem of the picture's or mesh's file
         """

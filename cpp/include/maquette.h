@@ -6,8 +6,8 @@
  *                    ->  maq_job_mesh, maq_job_image, maq_job_save  ->  maq_job_free
  *
  * Threads.   Every function may be called from any thread. The library never calls back into the host: work runs on
- *            threads that it owns, and the host polls. Nothing but maq_job_wait waits for work. Freeing a handle while
- *            another call uses it is safe.
+ *            threads that it owns, and the host polls. Nothing but maq_job_wait and maq_mesh_sdf waits for work. Freeing a
+ *            handle while another call uses it is safe.
  * Memory.    Inputs are copied before a call returns; what a file path names is read by the job. Outputs are borrowed:
  *            each function says until when. Nothing is to be released with free().
  * Strings    are NUL-terminated UTF-8. A function that gives text returns the bytes that the whole text needs, its NUL
@@ -156,6 +156,7 @@ typedef struct {
 /* What to do and with what. Of `picture` and `picture_path`, `views` and `views_path`, `mesh` and `mesh_path` at most one
  * each. The recipe's "task" says what is made of them; "auto", the default:
  *   mesh and views           a new texture for the mesh; vertices, triangles and texture coordinates come back as given
+ *   mesh and picture         the same, with the picture laid over the mesh as its front view
  *   picture                  a new mesh
  *   views without picture    a new mesh through the given views */
 typedef struct {
@@ -197,6 +198,12 @@ MAQ_API size_t maq_last_error(char *text, size_t capacity);
 MAQ_API size_t maq_recipe_resolve(const char *recipe, char *text, size_t capacity);
 /* JSON Schema of the recipe: names, types, ranges, defaults, help. */
 MAQ_API size_t maq_recipe_schema(char *text, size_t capacity);
+
+/* Signed distances, in metres, to a mesh at the vertices of a grid over the cube from -0.5 to 0.5: `resolution` cells an axis,
+ * 1 to 256; (resolution + 1)^3 values, x fastest, then y, then z; negative inside. Holes are closed (winding number).
+ * Distances above `reach` are given as `reach`: a few cells are much faster than INFINITY. capacity: values that `distances`
+ * has room for. Works on the calling thread and helpers of its own until it is done. */
+MAQ_API maq_status maq_mesh_sdf(const maq_mesh *mesh, uint32_t resolution, float reach, float *distances, size_t capacity);
 
 /* ---- Devices: index 0 is the CPU ---- */
 

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -361,6 +362,16 @@ inline std::string resolve_recipe(const std::string &json = "{}") {
 
 inline std::string recipe_schema() {
   return detail::required_text([](char *buffer, std::size_t size) { return maq_recipe_schema(buffer, size); });
+}
+
+// (resolution + 1)^3 distances in metres over the cube from -0.5 to 0.5, x fastest, negative inside.
+inline std::vector<float> signed_distances(const MeshView &mesh, std::uint32_t resolution,
+                                           float reach = std::numeric_limits<float>::infinity()) {
+  const std::size_t side = std::size_t{resolution} + 1;
+  std::vector<float> distances(resolution <= 256 ? side * side * side : 0);
+  const maq_mesh raw = mesh.raw();
+  detail::check(maq_mesh_sdf(&raw, resolution, reach, distances.data(), distances.size()));
+  return distances;
 }
 
 }  // namespace maquette

@@ -117,6 +117,17 @@ static void check_job_ok(maq_job job) {
   }
 }
 
+/* A cube of edge 0.5 around the origin, without texture coordinates. */
+static maq_mesh cube(void) {
+  static float corners[8][3];
+  static const uint32_t triangles[12][3] = {{0, 2, 3}, {0, 3, 1}, {4, 5, 7}, {4, 7, 6}, {0, 1, 5}, {0, 5, 4},
+                                            {2, 6, 7}, {2, 7, 3}, {0, 4, 6}, {0, 6, 2}, {1, 3, 7}, {1, 7, 5}};
+  for (int k = 0; k < 8; ++k)
+    for (int axis = 0; axis < 3; ++axis) corners[k][axis] = (k >> axis & 1) ? 0.25f : -0.25f;
+  return (maq_mesh){.struct_size = sizeof(maq_mesh), .vertex_count = 8, .triangle_count = 12, .positions = &corners[0][0],
+                    .triangles = &triangles[0][0]};
+}
+
 /* ---- Cases ---- */
 
 static void names(void) {
@@ -462,6 +473,61 @@ static void whole_job(void) {
   maq_context_free(other);
 }
 
+static void sdf(void) {
+  maq_mesh mesh = cube();
+  static float values[21 * 21 * 21];
+  const size_t count = sizeof values / sizeof values[0];
+  const float reach = 0.06f;
+  mesh.triangle_count = 10; /* without the side at +x, which leaves the inside where it was, near the other sides */
+  CHECK(maq_mesh_sdf(&mesh, 20, reach, values, count) == MAQ_OK);
+  /* x fastest: the missing side is far from +x, the others are where they were. */
+  CHECK(values[10 * 441 + 10 * 21 + 15] == reach || values[10 * 441 + 10 * 21 + 15] == -reach);
+  CHECK(values[10 * 441 + 15 * 21 + 8] < 1e-6f && values[10 * 441 + 15 * 21 + 8] > -1e-6f);
+  mesh.triangle_count = 12;
+  CHECK(maq_mesh_sdf(&mesh, 20, reach, values, count) == MAQ_OK);
+  CHECK(values[0] == reach && values[10 * 441 + 10 * 21 + 10] == -reach);
+  const float inside = values[10 * 441 + 10 * 21 + 14], outside = values[10 * 441 + 10 * 21 + 16];
+  CHECK(inside < -0.0499f && inside > -0.0501f && outside > 0.0499f && outside < 0.0501f);
+  CHECK_FAILS(maq_mesh_sdf(&mesh, 20, reach, values, count - 1), MAQ_ERROR_INVALID_ARGUMENT, "need room for 9261");
+  CHECK_FAILS(maq_mesh_sdf(&mesh, 0, reach, values, count), MAQ_ERROR_INVALID_ARGUMENT, "resolution is 0");
+  CHECK_FAILS(maq_mesh_sdf(&mesh, 257, reach, values, count), MAQ_ERROR_INVALID_ARGUMENT, "resolution is 257");
+  CHECK_FAILS(maq_mesh_sdf(&mesh, 20, 0, values, count), MAQ_ERROR_INVALID_ARGUMENT, "reach is 0");
+  CHECK_FAILS(maq_mesh_sdf(&mesh, 20, reach, NULL, count), MAQ_ERROR_INVALID_ARGUMENT, "distances is NULL");
+  CHECK_FAILS(maq_mesh_sdf(NULL, 20, reach, values, count), MAQ_ERROR_INVALID_ARGUMENT, "mesh is NULL");
+  mesh.vertex_count = 7;
+  CHECK_FAILS(maq_mesh_sdf(&mesh, 20, reach, values, count), MAQ_ERROR_INVALID_ARGUMENT, "names vertices");
+}
+
+/* A picture alone for a mesh: it becomes the front, and the mesh comes back bit for bit. */
+static void texture_from_picture(void) {
+  const maq_context context = new_context();
+  maq_mesh mesh = cube(), painted = SIZED(maq_mesh);
+  maq_request request;
+  maq_request_init(&request, sizeof request);
+  request.mesh = &mesh;
+  request.recipe = TINY;
+  maq_job job;
+  CHECK(maq_job_start(context, &request, &job) == MAQ_OK);
+  CHECK(maq_job_wait(job, MAQ_FOREVER) == MAQ_ERROR_INVALID_ARGUMENT);
+  char words[512];
+  CHECK(maq_job_error(job, words, sizeof words) && strstr(words, "views of it or one picture") != NULL);
+  maq_job_free(job);
+  request.picture = ball();
+  CHECK(maq_job_start(context, &request, &job) == MAQ_OK);
+  check_job_ok(job);
+  CHECK(maq_job_mesh(job, &painted) == MAQ_OK && painted.vertex_count == 8 && painted.triangle_count == 12);
+  CHECK(memcmp(painted.positions, mesh.positions, 8 * 12) == 0 && memcmp(painted.triangles, mesh.triangles, 12 * 12) == 0);
+  CHECK(painted.corner_uvs != NULL); /* it had none */
+  maq_image image = SIZED(maq_image);
+  CHECK(maq_job_image(job, MAQ_IMAGE_BASE_COLOR, &image) == MAQ_OK && maq_job_image(job, MAQ_IMAGE_CUTOUT, &image) == MAQ_OK);
+  uint32_t count = 0;
+  maq_view view = SIZED(maq_view);
+  CHECK(maq_job_view_count(job, &count) == MAQ_OK && count == 1);
+  CHECK(maq_job_view(job, 0, &view) == MAQ_OK && view.azimuth_degrees == 0 && view.elevation_degrees == 0);
+  maq_job_free(job);
+  maq_context_free(context);
+}
+
 /* The fewest seconds, of three tries, that a job takes to answer a cancel once it has reached a stage. */
 static void cancel_at_each_stage(void) {
   const maq_context context = new_context();
@@ -705,6 +771,8 @@ static const struct {
     {"requests", requests},
     {"handles", handles},
     {"whole_job", whole_job},
+    {"sdf", sdf},
+    {"texture_from_picture", texture_from_picture},
     {"cancel_at_each_stage", cancel_at_each_stage},
     {"cancel_before_start", cancel_before_start},
     {"busy", busy},

@@ -169,6 +169,21 @@ class Jobs(Case):
         for name in ("positions", "triangles", "corner_uvs"):
             self.assertEqual(bytes(getattr(again, name)), bytes(getattr(mesh, name)), name)
 
+    def test_a_picture_textures_a_mesh_and_distances_know_its_inside(self):
+        first = self.finished(picture=ball(), recipe=TINY).mesh()
+        plain = native.Mesh(first.positions, first.triangles, corner_uvs=first.corner_uvs)
+        job = self.finished(picture=ball(), mesh=plain, recipe=TINY)
+        self.assertEqual(bytes(job.mesh().corner_uvs), bytes(first.corner_uvs))
+        self.assertEqual(bytes(job.mesh().positions), bytes(first.positions))
+        color = job.image()
+        self.assertGreater(len(set(bytes(color.rgba[0::4]))), 20)
+        distances = self.library.mesh_sdf(plain, 8)
+        self.assertEqual((len(distances), distances.format), (9**3, "f"))
+        self.assertTrue(distances[4 * 81 + 4 * 9 + 4] < -0.1 < 0.1 < distances[0])
+        self.assertEqual(max(self.library.mesh_sdf(plain, 8, 0.1)), ctypes.c_float(0.1).value)
+        self.assert_fails(native.ERROR_INVALID_ARGUMENT, "resolution is 0", self.library.mesh_sdf, plain, 0)
+        self.assert_fails(native.ERROR_INVALID_ARGUMENT, "resolution is 257", self.library.mesh_sdf, plain, 257)
+
     def test_files_go_in(self):
         first = self.finished(picture=os.path.join(ROOT, "examples", "toadstool.png"), recipe=TINY)
         with tempfile.TemporaryDirectory() as folder:

@@ -214,6 +214,7 @@ macro_rules! spelled {
 
 spelled! {
     () => "void", c_void => "void", c_char => "char", i32 => "int32_t", u32 => "uint32_t", usize => "size_t",
+    f32 => "float",
     DeviceInfo => "maq_device_info", ContextConfig => "maq_context_config", Image => "maq_image", Mesh => "maq_mesh",
     View => "maq_view", Request => "maq_request", Progress => "maq_progress",
 }
@@ -251,3 +252,4 @@ prototype!();
 prototype!(A);
 prototype!(A, B);
 prototype!(A, B, C);
+prototype!(A, B, C, D, E);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maquette_pipeline::Cache;
 
-use crate::abi::{MAQ_ERROR_BUSY, MAQ_ERROR_OUT_OF_MEMORY};
+use crate::abi::MAQ_ERROR_BUSY;
 use crate::guard::{PanicNote, THREAD_NAME, adopt_thread};
 use crate::job::Job;
 use crate::log::Log;
@@ -61,7 +61,7 @@ impl Context {
         if !queue.has_worker {
             let context = Arc::clone(self);
             let spawned = std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || context.work());
-            spawned.map_err(|reason| no_thread(&reason))?;
+            spawned.map_err(|reason| threads::not_started(&reason))?;
             queue.has_worker = true;
         }
         queue.waiting.push_back(job);
@@ -72,7 +72,7 @@ impl Context {
         let note = PanicNote::default();
         adopt_thread(&note);
         threads::reset_floating_point();
-        let pool = threads::pool(self.threads, &note).map_err(|reason| no_thread(&reason));
+        let pool = threads::pool(self.threads, &note).map_err(|reason| threads::not_started(&reason));
         while let Some(job) = self.next() {
             job.execute(pool.as_ref(), &note);
         }
@@ -90,11 +90,4 @@ impl Context {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn no_thread(reason: &dyn std::fmt::Display) -> Error {
-    Error::new(
-        MAQ_ERROR_OUT_OF_MEMORY,
-        format!("a worker thread could not be started: {reason}; free memory, or give fewer threads"),
-    )
 }

@@ -16,7 +16,7 @@ use crate::guard::{quiet, status, text};
 use crate::input::{Input, read_path, read_recipe};
 use crate::job::{Job, image_struct};
 use crate::pointers::{init_struct, read_struct, write, write_struct};
-use crate::{Error, Result, devices, guard, input, pointers, registry};
+use crate::{Error, Result, devices, guard, input, pointers, registry, sdf};
 
 /// Declares the exported functions, and a table of them for the comparison with the header.
 macro_rules! exports {
@@ -80,6 +80,26 @@ exports! {
     fn maq_device_get(index: u32, info: *mut abi::DeviceInfo) -> i32 {
         // SAFETY: the header's contract.
         status(|| unsafe { write_struct(info, &devices::get(index)?, "info") })
+    }
+
+    fn maq_mesh_sdf(
+        mesh: *const abi::Mesh, resolution: u32, reach: f32, distances: *mut f32, capacity: usize,
+    ) -> i32 {
+        status(|| {
+            let count = sdf::value_count(resolution)?;
+            if capacity < count {
+                return Err(Error::argument(format!(
+                    "capacity is {capacity}; {resolution} cells an axis need room for {count} distances"
+                )));
+            }
+            // SAFETY: the header's contract.
+            unsafe { pointers::write_array(distances, &[], "distances")? };
+            // SAFETY: the header's contract.
+            let mesh = unsafe { input::read_mesh(mesh, "mesh")? };
+            let values = sdf::signed_distances(&mesh, resolution, reach)?;
+            // SAFETY: the header's contract; there is room for `count` values.
+            unsafe { pointers::write_array(distances, &values, "distances") }
+        })
     }
 
     fn maq_context_config_init(config: *mut abi::ContextConfig, struct_size: u32) -> i32 {

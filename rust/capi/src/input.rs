@@ -168,7 +168,11 @@ unsafe fn read_image(image: *const abi::Image, name: &str) -> Result<Image> {
     Ok(Image::new(width, height, pixels)?)
 }
 
-unsafe fn read_mesh(mesh: *const abi::Mesh, name: &str) -> Result<Mesh> {
+/// Copy of a host's mesh, checked.
+///
+/// # Safety
+/// `mesh` and its arrays are NULL or readable for as long as their sizes and counts say.
+pub(crate) unsafe fn read_mesh(mesh: *const abi::Mesh, name: &str) -> Result<Mesh> {
     let abi::Mesh {
         struct_size: _,
         reserved,

@@ -1,7 +1,7 @@
 //! The C ABI of Maquette: `cpp/include/maquette.h` is its manual, `exports` its functions.
 //!
 //! From outside in: `exports` (extern "C" shells), `guard` (panics, last error), `pointers` (reads and writes of host
-//! memory), `registry` (handles), `context` (queue and worker), `job` (state and results), `input` (requests).
+//! memory), `registry` (handles), `context` (queue and worker), `job` (state and results), `input` (requests), `sdf`.
 //! As a Rust library this crate serves its own tests; Rust programs use `maquette-pipeline`.
 
 pub mod abi;
@@ -15,6 +15,7 @@ mod job;
 mod log;
 mod pointers;
 mod registry;
+mod sdf;
 pub mod testing;
 mod threads;
 

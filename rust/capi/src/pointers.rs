@@ -162,6 +162,17 @@ pub(crate) unsafe fn read_array<T: Copy>(pointer: *const T, count: usize, name: 
     Ok(copy)
 }
 
+/// Writes an array.
+///
+/// # Safety
+/// `pointer` is NULL or points to as many writable elements as `values` has.
+pub(crate) unsafe fn write_array<T: Copy>(pointer: *mut T, values: &[T], name: &str) -> Result<()> {
+    check(pointer, name)?;
+    // SAFETY: not NULL, aligned, writable by the caller's promise; the host's array is not ours.
+    unsafe { ptr::copy_nonoverlapping(values.as_ptr(), pointer, values.len()) };
+    Ok(())
+}
+
 /// Gives `text` as the two-call protocol does: returns the bytes it needs with its NUL, writes what fits.
 ///
 /// # Safety

@@ -1,6 +1,8 @@
 //! Threads of the library: named, quiet on panics, with the floating-point state that results are defined for.
 #![allow(unsafe_code, reason = "the floating-point control register has no safe access")]
 
+use crate::Error;
+use crate::abi::MAQ_ERROR_OUT_OF_MEMORY;
 use crate::guard::{PanicNote, THREAD_NAME, adopt_thread};
 
 /// A pool for one worker; its threads end when it is dropped.
@@ -16,6 +18,14 @@ pub(crate) fn pool(threads: usize, note: &PanicNote) -> Result<rayon::ThreadPool
         // Without a handler a panic in a spawned task would end the process; the hook has noted it.
         .panic_handler(|_| ())
         .build()
+}
+
+/// The error of a thread that the system does not give.
+pub(crate) fn not_started(reason: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        MAQ_ERROR_OUT_OF_MEMORY,
+        format!("a worker thread could not be started: {reason}; free memory, or give fewer threads"),
+    )
 }
 
 /// Sets rounding and denormals of this thread as Rust assumes them.

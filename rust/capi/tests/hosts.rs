@@ -40,7 +40,7 @@ fn wrong_use_gets_an_answer() {
 
 #[test]
 fn a_job_keeps_its_promises() {
-    cases(&["whole_job"]);
+    cases(&["whole_job", "sdf", "texture_from_picture"]);
 }
 
 #[test]
