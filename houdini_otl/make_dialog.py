@@ -205,6 +205,23 @@ def dialog_script(schema):
             "Output",
             [
                 *parm(
+                    "output",
+                    "Output",
+                    "ordinal",
+                    "0",
+                    help="The mesh, its signed distance field as a volume named sdf (negative inside), or both.",
+                    menu=[("mesh", "Mesh"), ("both", "Mesh and SDF Volume"), ("sdf", "SDF Volume")],
+                ),
+                *parm(
+                    "sdfresolution",
+                    "SDF Resolution",
+                    "integer",
+                    "64",
+                    help="Cells of the signed distance field on each axis.",
+                    disable="output == mesh",
+                    limits=(8, 256),
+                ),
+                *parm(
                     "folder",
                     "Results Folder",
                     "directory",

@@ -18,7 +18,7 @@ import hda  # noqa: E402
 sys.modules["hou"] = fake_hou
 hou = fake_hou
 
-from maquette_houdini import engine, native, results  # noqa: E402
+from maquette_houdini import engine, native, results, volume  # noqa: E402
 
 # A job of less than a second.
 QUICK = {
@@ -120,4 +120,4 @@ def jobs_started():
     return Counter()
 
 
-__all__ = ["ASSET", "Case", "HOUDINI", "QUICK", "ROOT", "engine", "hda", "hou", "jobs_started", "native", "results", "write_png"]
+__all__ = ["ASSET", "Case", "HOUDINI", "QUICK", "ROOT", "engine", "hda", "hou", "jobs_started", "native", "results", "volume", "write_png"]

@@ -156,6 +156,12 @@ class Retexture(WithInput):
             area += abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) / 2
         self.assertGreater(area, 0.1)
 
+    def test_the_one_picture_is_the_front(self):
+        _, node = self.refining(box())
+        node.parm("generate").pressButton()
+        self.assertEqual(node.errors(), ())
+        self.assertEqual(node.geometry().stringAttribValue("maquette_picture"), self.picture)
+
     def test_what_is_missing_is_named(self):
         _, node = self.refining(box(), picture="")
         self.assertIn("Views Folder", self.error_of(node))

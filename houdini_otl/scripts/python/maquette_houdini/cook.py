@@ -7,7 +7,7 @@ before: settings without a result are an error until Generate is pressed, or are
 
 import hou
 
-from . import engine, errors, geometry, parameters, request, results
+from . import engine, errors, geometry, parameters, request, results, volume
 
 # Cached user data of a node: kept between cooks, not saved.
 GENERATE = "maquette_generate"
@@ -50,12 +50,18 @@ def find_or_compute(node, settings, wanted):
 
 def write(output, settings, wanted, result):
     mesh, name = result.mesh, wanted.arguments["name"]
-    if wanted.kind == "shape":
+    with_mesh, with_volume = settings.output != "sdf", settings.output != "mesh"
+    # First what can be interrupted or fail, then the geometry.
+    field = volume.distances(wanted.key, mesh, settings.sdf_resolution) if with_volume else None
+    placement = geometry.Placement(mesh.positions, settings.size, settings.ground, wanted.fit)
+    if wanted.kind == "shape" or not with_mesh:
         output.clear()
-        placement = geometry.Placement(mesh.positions, settings.size, settings.ground, wanted.fit)
+    if with_mesh and wanted.kind == "shape":
         geometry.write_shape(output, mesh, placement, name)
-    elif not geometry.has_uvs(output):
+    elif with_mesh and not geometry.has_uvs(output):
         geometry.write_uvs(output, mesh)
-    if settings.material:
+    if with_mesh and settings.material:
         geometry.set_on_all_prims(output, "shop_materialpath", settings.material)
     geometry.write_about(output, name, wanted.arguments.get("picture", ""), result)
+    if with_volume:
+        volume.write(output, field, settings.sdf_resolution, placement)

@@ -6,7 +6,7 @@ import collections
 from . import recipe
 
 Settings = collections.namedtuple(
-    "Settings", "picture views recipe size ground refine folder material autocook"
+    "Settings", "picture views recipe size ground refine output sdf_resolution folder material autocook"
 )
 
 
@@ -19,6 +19,8 @@ def read(node, schema):
         size=node.evalParm("size"),
         ground=bool(node.evalParm("ground")),
         refine=node.parm("refine").evalAsString(),
+        output=node.parm("output").evalAsString(),
+        sdf_resolution=node.evalParm("sdfresolution"),
         folder=node.evalParm("folder").strip(),
         material=material_path(node.parm("material")),
         autocook=bool(node.evalParm("autocook")),

@@ -12,17 +12,23 @@ from . import engine, recipe, request
 
 
 def retexture(settings, source):
-    """A new texture; the input stays as it is."""
-    if not settings.views:
-        raise hou.NodeError("Retexture needs pictures from known sides of the mesh: choose their folder in Views Folder.")
+    """A new texture, from posed pictures or from the one picture as the front; the input stays as it is."""
+    if not settings.views and not settings.picture:
+        raise hou.NodeError(
+            "Retexture needs a picture: choose one of the front of the mesh in Picture, or a folder of pictures from known "
+            "sides in Views Folder."
+        )
     if source.has_larger_polygons and not source.has_uvs:
         raise hou.NodeError(
             "The mesh at the input has no uv attribute, and polygons of more than three sides, which unwrapping would cut "
             "apart. Put a UV Flatten or a Divide SOP before this node."
         )
     arguments = {"mesh": source.mesh, "recipe": {**settings.recipe, "task": "texture"}}
-    arguments["views"] = request.existing_views(settings.views)
-    arguments["name"] = source.name or request.stem(settings.views)
+    if settings.views:
+        arguments["views"] = request.existing_views(settings.views)
+    else:
+        arguments["picture"] = request.existing_file(settings.picture, "Picture")
+    arguments["name"] = source.name or request.stem(settings.views or settings.picture)
     return "texture", arguments
 
 
