@@ -276,6 +276,19 @@ class HowItFails(Case):
         self.assertEqual(node.errors(), ())
         self.assertTrue(os.path.isfile(node.geometry().stringAttribValue("maquette_basecolor")))
 
+    def test_memory_keeps_what_it_has_room_for(self):
+        mesh = native.Mesh(*(memoryview(bytes(1000)).cast("f"),) * 4)
+        limit, results.KEPT_BYTES = results.KEPT_BYTES, 9000
+        try:
+            for number in range(5):
+                results.keep(str(number), results.Result(mesh, {}, {}, {}))
+            self.assertEqual(list(results._kept), ["3", "4"])
+            results.KEPT_BYTES = 10
+            results.keep("5", results.Result(mesh, {}, {}, {}))
+            self.assertEqual(list(results._kept), ["5"])
+        finally:
+            results.KEPT_BYTES = limit
+
     def test_archives_with_wrong_content(self):
         path = os.path.join(self.hip, "wrong.maquette")
         good = dict(positions=memoryview(array.array("f", [0.0] * 9)), triangles=memoryview(array.array("I", [0, 1, 2])))

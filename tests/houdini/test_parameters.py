@@ -1,5 +1,6 @@
 """Parameters and the recipe: each setting has one, and what the artist sets is what the library gets."""
 
+import ast
 import os
 import unittest
 
@@ -55,13 +56,14 @@ class Schema(unittest.TestCase):
                 recipe.kind("some.setting", schema)
         self.assertEqual(recipe.kind("a.b", {"type": ["string", "null"]}), "string")
 
-    def test_both_fronts_use_the_same_names(self):
+    def test_both_fronts_show_the_same_settings_first_and_hide_the_same(self):
         folder = os.path.join(ROOT, "blender_addon")
-        if not os.path.isfile(os.path.join(folder, "schema_ui.py")):
-            self.skipTest("the Blender add-on has no properties")
-        # Blender's properties are made from the schema by this rule, and shown by these names in its sidebar.
-        with open(os.path.join(folder, "schema_ui.py"), encoding="utf-8") as file:
-            self.assertIn('"_".join(path)', file.read())
+        if not os.path.isfile(os.path.join(folder, "panels.py")):
+            self.skipTest("needs the Blender add-on")
+        panels, schema_ui = (constants(os.path.join(folder, name)) for name in ("panels.py", "schema_ui.py"))
+        first = {".".join(path) for path in panels["_FIRST"] + panels["_MAIN"]}
+        self.assertEqual(set(make_dialog.MAIN), first)
+        self.assertEqual(set(recipe.SET_BY_THE_NODE), schema_ui["_HIDDEN"])
 
 
 class Reading(Case):
@@ -98,6 +100,20 @@ class Reading(Case):
         self.assertEqual(engine.library().resolve_recipe(self.read(node).recipe), fine)
         node.parm("finish_triangles").set(5)
         self.assertEqual(engine.library().resolve_recipe(self.read(node).recipe), fine)
+
+
+def constants(path):
+    """The constants of a Python file, without running it."""
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    found = {}
+    for one in tree.body:
+        if isinstance(one, ast.Assign):
+            try:
+                found[one.targets[0].id] = ast.literal_eval(one.value)
+            except (ValueError, AttributeError):
+                pass
+    return found
 
 
 def flat(recipe, path=""):

@@ -82,6 +82,12 @@ class Reading(Case):
         for corner, point in enumerate(source.mesh.triangles):
             self.assertEqual(list(source.mesh.corner_uvs[2 * corner : 2 * corner + 2]), [point / 8, point / 16])
 
+    def test_escape_while_it_is_read(self):
+        output = built(box())
+        hou.session_state.interrupt_after = 0
+        with self.assertRaises(hou.OperationInterrupted):
+            geometry.read(output)
+
     def test_what_cannot_be_read_is_named(self):
         def open_curve(output):
             output.createPolygons([(0, 1, 2)], is_closed=False)

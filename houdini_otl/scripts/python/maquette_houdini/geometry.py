@@ -35,24 +35,33 @@ def read(geometry):
         raise hou.NodeError("The input has no primitives. Connect a polygon mesh, or disconnect the input for a new shape.")
     positions = floats(geometry.pointFloatAttribValuesAsString("P"))
     middle, longest_side, centred = centre(positions)
-    # Polygons as fans of triangles, turned round. A corner is a vertex, counted through all primitives.
-    corners, triangles, larger, first = [], array.array("I"), False, 0
-    for prim in geometry.iterPrims():
-        if prim.type() != hou.primType.Polygon or not prim.isClosed() or prim.numVertices() < 3:
-            raise hou.NodeError(
-                "Primitive %d of the input is no closed polygon. Put a Convert, Unpack or Clean SOP before this node."
-                % prim.number()
-            )
-        points = [vertex.point().number() for vertex in prim.vertices()]
-        larger = larger or len(points) > 3
-        for k in range(1, len(points) - 1):
-            triangles.extend((points[0], points[k + 1], points[k]))
-            corners.extend((first, first + k + 1, first + k))
-        first += len(points)
+    corners, triangles, larger = read_triangles(geometry)
     uvs = read_uvs(geometry, corners, triangles)
     mesh = native.Mesh(centred, triangles, corner_uvs=uvs)
     made_by = [detail_text(geometry, "maquette_" + name) for name in ("picture", "recipe", "name")]
     return Source(mesh, uvs is not None, larger, middle, longest_side, *made_by)
+
+
+def read_triangles(geometry):
+    """Polygons as fans of triangles, turned round: the vertex (counted through all primitives) and the point of every
+    corner, and whether there are polygons of more than three vertices. Esc interrupts."""
+    corners, triangles, larger, first = [], array.array("I"), False, 0
+    with hou.InterruptableOperation("Reading the mesh") as operation:
+        for number, prim in enumerate(geometry.iterPrims()):
+            if number % 4096 == 0:
+                operation.updateProgress()
+            if prim.type() != hou.primType.Polygon or not prim.isClosed() or prim.numVertices() < 3:
+                raise hou.NodeError(
+                    "Primitive %d of the input is no closed polygon. Put a Convert, Unpack or Clean SOP before this node."
+                    % number
+                )
+            points = [vertex.point().number() for vertex in prim.vertices()]
+            larger = larger or len(points) > 3
+            for k in range(1, len(points) - 1):
+                triangles.extend((points[0], points[k + 1], points[k]))
+                corners.extend((first, first + k + 1, first + k))
+            first += len(points)
+    return corners, triangles, larger
 
 
 def read_uvs(geometry, corners, triangles):

@@ -20,8 +20,8 @@ from . import native
 
 TEXTURES = {"basecolor": native.IMAGE_BASE_COLOR, "normal": native.IMAGE_NORMAL_MAP}
 BUFFERS = {"positions": "f", "triangles": "I", "normals": "f", "corner_uvs": "f"}
-# Results kept in memory; the disk keeps all.
-KEPT = 8
+# Bytes of meshes that are kept in memory; the disk keeps all.
+KEPT_BYTES = 256 << 20
 
 # mesh: native.Mesh in the library's space. textures: paths by the names in TEXTURES. recipe, report: as the library gives
 Result = collections.namedtuple("Result", "mesh textures recipe report")
@@ -76,8 +76,14 @@ def forget():
 def keep(path, result):
     _kept[path] = result
     _kept.move_to_end(path)
-    while len(_kept) > KEPT:
+    while len(_kept) > 1 and sum(map(size, _kept.values())) > KEPT_BYTES:
         _kept.popitem(last=False)
+
+
+def size(result):
+    """Bytes of a result's mesh."""
+    buffers = (getattr(result.mesh, buffer) for buffer in BUFFERS)
+    return sum(memoryview(buffer).nbytes for buffer in buffers if buffer is not None)
 
 
 # ---- The archive ----
