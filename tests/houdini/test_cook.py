@@ -3,6 +3,8 @@
 import array
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -82,6 +84,22 @@ class WhenItComputes(Case):
             second.cook()
         self.assertEqual(jobs.count, 0)
         self.assertEqual(second.geometry()._positions, first.geometry()._positions)
+
+    def test_processes_share_a_results_folder(self):
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1]); from support import *; hou.session_state.has_ui = False;"
+            "case = Case(); hou.use_hip(sys.argv[2]); case.asset = hda.Library(ASSET); case.picture = sys.argv[3];"
+            "node = case.node(); node.cook(); print(hash(tuple(node.geometry()._positions)))"
+        )
+        command = [sys.executable, "-c", code, os.path.dirname(os.path.abspath(__file__)), self.hip, self.picture]
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        answers = [process.communicate()[0] for process in processes]
+        self.assertEqual([process.returncode for process in processes], [0, 0, 0])
+        self.assertEqual(len(set(answers)), 1)
+        self.assertEqual([os.path.splitext(name)[1] for name in self.files()], [".maquette", ".png", ".png"])
+        node = self.node()
+        node.cook()
+        self.assertEqual(node.errors(), ())
 
     def test_the_content_of_the_picture_counts_not_its_path(self):
         node = self.generated()
