@@ -65,7 +65,8 @@ def parm(name, label, kind, default, *, help="", menu=(), limits=None, tags=(), 
     lines += ["parmtag { %s %s }" % (quoted(tag), quoted(value)) for tag, value in tags]
     if callback:
         lines += [
-            "parmtag { %s %s }" % (quoted("script_callback"), quoted("kwargs['node'].hdaModule().%s(kwargs['node'])" % callback)),
+            "parmtag { %s %s }"
+            % (quoted("script_callback"), quoted("kwargs['node'].hdaModule().%s(kwargs['node'])" % callback)),
             'parmtag { "script_callback_language" "python" }',
         ]
     return ["parm {", *("    " + line for line in lines), "}"]
@@ -143,7 +144,10 @@ def dialog_script(schema):
             "image",
             "",
             help="The one picture of the object: PNG, JPEG, WebP, BMP, TIFF or TGA.",
-            tags=[("filechooser_mode", "read"), ("filechooser_pattern", "*.png, *.jpg, *.jpeg, *.webp, *.bmp, *.tif, *.tiff, *.tga")],
+            tags=[
+                ("filechooser_mode", "read"),
+                ("filechooser_pattern", "*.png, *.jpg, *.jpeg, *.webp, *.bmp, *.tif, *.tiff, *.tga"),
+            ],
         ),
         *button(
             "generate",
@@ -174,7 +178,12 @@ def dialog_script(schema):
             help="Longest side of the result's bounding box, in scene units. Changing it computes nothing again.",
             limits=(0.0001, 1000000),
         ),
-        *toggle("ground", "Stand on Ground", "The lowest point is at y = 0; else the middle of the result is at the origin.", default="1"),
+        *toggle(
+            "ground",
+            "Stand on Ground",
+            "The lowest point is at y = 0; else the middle of the result is at the origin.",
+            default="1",
+        ),
         *parm(
             "views",
             "Views Folder",
@@ -182,7 +191,15 @@ def dialog_script(schema):
             "",
             help="A folder of your own pictures of the object from known sides: front.png, left.png, back.png and so on, or "
             "0_albedo.png to 5_albedo.png. They take the place of the views that Maquette makes itself.",
+            flags=["joinnext"],
             tags=[("filechooser_mode", "read")],
+        ),
+        *button(
+            "editviews",
+            "Edit Views",
+            "edit_views",
+            "Copies the six views that Maquette made for this result into a folder of their own, and chooses it as Views "
+            "Folder: paint over one or replace it, and press Generate.",
         ),
         *folder(
             "groupsimple",

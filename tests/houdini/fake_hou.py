@@ -15,8 +15,6 @@ import sys
 import traceback
 import types
 
-import hda
-
 
 class _Value:
     def __init__(self, name):
@@ -336,7 +334,9 @@ class Geometry:
         self._positions = list(other._positions)
         for prim in other._prims:
             copy = object.__new__(type(prim))
-            copy.__dict__.update(prim.__dict__, _geometry=self, _points=list(prim._points), _intrinsics=dict(prim._intrinsics))
+            copy.__dict__.update(
+                prim.__dict__, _geometry=self, _points=list(prim._points), _intrinsics=dict(prim._intrinsics)
+            )
             self._prims.append(copy)
         for kind, attribs in other._attribs.items():
             for name, attribute in attribs.items():

@@ -73,8 +73,23 @@ TOKEN = re.compile(r'\s+|#[^\n]*|"(?:[^"\\\n]|\\.)*"|[{}]|[^\s{}"]+')
 
 GROUPS = {"group", "groupsimple", "groupcollapsible", "groupradio"}
 TYPES = {
-    "button", "toggle", "integer", "float", "log", "intlog", "string", "file", "image", "directory", "oppath", "ordinal",
-    "label", "separator", "vector", "color", "intvector2",
+    "button",
+    "toggle",
+    "integer",
+    "float",
+    "log",
+    "intlog",
+    "string",
+    "file",
+    "image",
+    "directory",
+    "oppath",
+    "ordinal",
+    "label",
+    "separator",
+    "vector",
+    "color",
+    "intvector2",
 }
 FLAGS = {"joinnext", "nolabel", "invisible", "export"}
 FIELDS = {"name", "label", "type", "default", "help", "menu", "range", "disablewhen", "hidewhen", "parmtag", "size"}

@@ -51,7 +51,9 @@ def write_png(path, side=96, colour=(200, 120, 60), alpha=None):
 
     header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
     with open(path, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b""))
+        file.write(
+            b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
+        )
     return path
 
 
@@ -120,4 +122,18 @@ def jobs_started():
     return Counter()
 
 
-__all__ = ["ASSET", "Case", "HOUDINI", "QUICK", "ROOT", "engine", "hda", "hou", "jobs_started", "native", "results", "volume", "write_png"]
+__all__ = [
+    "ASSET",
+    "Case",
+    "HOUDINI",
+    "QUICK",
+    "ROOT",
+    "engine",
+    "hda",
+    "hou",
+    "jobs_started",
+    "native",
+    "results",
+    "volume",
+    "write_png",
+]

@@ -96,7 +96,7 @@ class WhenItComputes(Case):
         answers = [process.communicate()[0] for process in processes]
         self.assertEqual([process.returncode for process in processes], [0, 0, 0])
         self.assertEqual(len(set(answers)), 1)
-        self.assertEqual([os.path.splitext(name)[1] for name in self.files()], [".maquette", ".png", ".png"])
+        self.assertEqual([os.path.splitext(name)[1] for name in self.files()], [".maquette", ".png", ".png", ""])
         node = self.node()
         node.cook()
         self.assertEqual(node.errors(), ())
@@ -299,10 +299,10 @@ class HowItFails(Case):
         limit, results.KEPT_BYTES = results.KEPT_BYTES, 9000
         try:
             for number in range(5):
-                results.keep(str(number), results.Result(mesh, {}, {}, {}))
+                results.keep(str(number), results.Result(mesh, {}, "", {}, {}))
             self.assertEqual(list(results._kept), ["3", "4"])
             results.KEPT_BYTES = 10
-            results.keep("5", results.Result(mesh, {}, {}, {}))
+            results.keep("5", results.Result(mesh, {}, "", {}, {}))
             self.assertEqual(list(results._kept), ["5"])
         finally:
             results.KEPT_BYTES = limit
@@ -320,7 +320,7 @@ class HowItFails(Case):
         ):
             if os.path.exists(path):
                 os.unlink(path)
-            results.write(path, results.Result(native.Mesh(**{**good, **change}), {}, {}, {}))
+            results.write(path, results.Result(native.Mesh(**{**good, **change}), {}, "", {}, {}))
             self.assertEqual(results.read(path) is None, bool(change), change)
         self.assertFalse([name for name in os.listdir(self.hip) if name.endswith(".partial")])
 

@@ -18,9 +18,7 @@ class Schema(unittest.TestCase):
 
     def test_the_dialog_script_is_the_one_that_the_schema_gives(self):
         with open(make_dialog.DIALOG_SCRIPT, encoding="utf-8") as file:
-            self.assertEqual(
-                file.read(), make_dialog.dialog_script(self.schema), "run: python3 houdini_otl/make_dialog.py"
-            )
+            self.assertEqual(file.read(), make_dialog.dialog_script(self.schema), "run: python3 houdini_otl/make_dialog.py")
 
     def test_every_setting_has_a_parameter_of_its_type_and_range(self):
         for path, schema in self.settings.items():

@@ -8,7 +8,7 @@ import unittest
 from support import Case, engine, hou, jobs_started, write_png
 from test_cook import extent
 
-from maquette_houdini import geometry, refine, request
+from maquette_houdini import geometry, parameters, refine, request, views
 
 
 def box(middle=(3.0, 5.0, -2.0), sides=(2.0, 4.0, 1.0), triangles=True, with_uvs=None, extra=None):
@@ -16,7 +16,8 @@ def box(middle=(3.0, 5.0, -2.0), sides=(2.0, 4.0, 1.0), triangles=True, with_uvs
 
     def build(output):
         corners = [
-            tuple(m + s * (0.5 if sign else -0.5) for m, s, sign in zip(middle, sides, (k & 1, k & 2, k & 4))) for k in range(8)
+            tuple(m + s * (0.5 if sign else -0.5) for m, s, sign in zip(middle, sides, (k & 1, k & 2, k & 4)))
+            for k in range(8)
         ]
         output.createPoints(corners)
         quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -187,6 +188,69 @@ class Retexture(WithInput):
             source._build, source._dirty = box(sides=(1.0, 4.0, 1.0)), True
             node.cook()
             self.assertEqual(jobs.count, 2)
+
+
+class EditViews(WithInput):
+    def test_views_can_be_painted_over(self):
+        node = self.generated()
+        kept = node.geometry().stringAttribValue("maquette_views")
+        node.parm("editviews").pressButton()
+        folder = node.parm("views").eval()
+        self.assertEqual(os.path.basename(folder), "ball_views")
+        names = sorted(os.listdir(folder))
+        self.assertEqual(names, sorted("%d_%s.png" % (k, kind) for k in range(6) for kind in ("albedo", "normal_world")))
+        node.parm("generate").pressButton()
+        self.assertEqual(node.errors(), ())
+        before = read_bytes(node.geometry().stringAttribValue("maquette_basecolor"))
+        # One of them in another colour.
+        write_png(os.path.join(folder, "0_albedo.png"), side=64, colour=(10, 240, 10))
+        node.parm("generate").pressButton()
+        self.assertEqual(node.errors(), ())
+        self.assertNotEqual(read_bytes(node.geometry().stringAttribValue("maquette_basecolor")), before)
+        self.assertNotEqual(read_bytes(os.path.join(folder, "0_albedo.png")), read_bytes(os.path.join(kept, "0_albedo.png")))
+
+    def test_saved_views_give_what_the_views_in_memory_give(self):
+        job = engine.run({"picture": self.picture, "recipe": self.quick(), "name": "ball"})
+        folder = os.path.join(self.hip, "saved")
+        self.assertTrue(views.save(folder, job.views()))
+        self.assertTrue(views.save(folder, job.views()))
+        loaded = engine.run({"views": folder, "recipe": self.quick(), "name": "ball"}).views()
+        for given, found in zip(job.views(), loaded):
+            self.assertEqual(
+                (round(found.azimuth_degrees), round(found.elevation_degrees)),
+                (round(given.azimuth_degrees), round(given.elevation_degrees)),
+            )
+            differences = [abs(a - b) for a, b in zip(given.color.rgba, found.color.rgba)]
+            self.assertLessEqual(sum(differences) / len(differences), 0.5)
+        self.assertFalse(views.save(os.path.join(self.hip, "other"), job.views()[:3]))
+        self.assertFalse([name for name in os.listdir(self.hip) if "partial" in name])
+
+    def quick(self):
+        node = self.node()
+        return parameters.read_recipe(node, engine.library().recipe_schema())
+
+    def test_a_second_copy_does_not_touch_the_first(self):
+        node = self.generated()
+        node.parm("editviews").pressButton()
+        node.parm("views").set("")
+        node.cook()
+        node.parm("editviews").pressButton()
+        self.assertEqual(os.path.basename(node.parm("views").eval()), "ball_views2")
+
+    def test_without_views_of_its_own_nothing_is_chosen(self):
+        node = self.generated()
+        node.parm("views").set(self.views())
+        node.parm("picture").set("")
+        node.parm("generate").pressButton()
+        self.assertEqual(node.errors(), ())
+        node.parm("editviews").pressButton()
+        self.assertEqual(node.parm("views").eval(), os.path.join(self.hip, "views"))
+        self.assertIn("no views to paint over", hou.session_state.status_messages[-1][0])
+
+
+def read_bytes(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 class MoreDetail(WithInput):

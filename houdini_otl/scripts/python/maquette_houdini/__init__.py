@@ -9,6 +9,7 @@ refine      requests for the mesh at the input
 results     results, in memory and on disk, under their keys
 engine      the library, and a job under Houdini's interrupt
 geometry    meshes to and from Houdini
+views       the views of a result, to paint over
 volume      signed distance fields as volumes
 errors      what went wrong, as messages on the node
 actions     what the buttons do

@@ -45,7 +45,9 @@ def find_or_compute(node, settings, wanted):
         # With Auto Cook the next redraw would start what Esc has just ended.
         node.setCachedUserData(CANCELLED, wanted.key)
         raise
-    return results.store(folder, name, wanted.key, job, wanted.arguments["recipe"])
+    # Of the artist's own views there are files already.
+    with_views = wanted.kind == "shape" and "views" not in wanted.arguments
+    return results.store(folder, name, wanted.key, job, wanted.arguments["recipe"], with_views)
 
 
 def write(output, settings, wanted, result):

@@ -9,7 +9,7 @@ from . import native
 
 # What a host can add to the library's own message.
 REMEDIES = {
-    native.ERROR_INTERNAL: "This is a fault of Maquette: please report it; with MAQ_LOG=<file> in Houdini's environment there is a log.",
+    native.ERROR_INTERNAL: "This is a fault of Maquette: please report it. MAQ_LOG=<file> in the environment makes a log.",
     native.ERROR_OUT_OF_MEMORY: "Lower the preset, Texture Size, or the resolutions under Advanced.",
     native.ERROR_DEVICE_LOST: "Save, and start Houdini again.",
 }
@@ -24,7 +24,9 @@ def on_node():
         raise hou.NodeError(" ".join(filter(None, [sentence(error), REMEDIES.get(error.status)]))) from None
     except OSError as error:
         where = ": " + error.filename if isinstance(error.filename, str) else ""
-        raise hou.NodeError("%s%s. Check the path and the rights of its folder." % (error.strerror or error, where)) from None
+        raise hou.NodeError(
+            "%s%s. Check the path and the rights of its folder." % (error.strerror or error, where)
+        ) from None
 
 
 def sentence(error):

@@ -67,9 +67,17 @@ def read_triangles(geometry):
 def read_uvs(geometry, corners, triangles):
     """Texture coordinates of every corner of every triangle, or None."""
     if geometry.findVertexAttrib("uv"):
-        values, elements, size = geometry.vertexFloatAttribValuesAsString("uv"), corners, geometry.findVertexAttrib("uv").size()
+        values, elements, size = (
+            geometry.vertexFloatAttribValuesAsString("uv"),
+            corners,
+            geometry.findVertexAttrib("uv").size(),
+        )
     elif geometry.findPointAttrib("uv"):
-        values, elements, size = geometry.pointFloatAttribValuesAsString("uv"), triangles, geometry.findPointAttrib("uv").size()
+        values, elements, size = (
+            geometry.pointFloatAttribValuesAsString("uv"),
+            triangles,
+            geometry.findPointAttrib("uv").size(),
+        )
     else:
         return None
     values, uvs = floats(values), array.array("f", bytes(len(elements) * 8))
@@ -163,6 +171,7 @@ def write_about(geometry, name, picture, result):
     texts = {
         "maquette_name": name,
         "maquette_picture": picture or detail_text(geometry, "maquette_picture"),
+        "maquette_views": result.views,
         "maquette_recipe": json.dumps(result.recipe, sort_keys=True),
         "maquette_report": json.dumps(result.report, sort_keys=True),
         "maquette_basecolor": result.textures.get("basecolor", ""),

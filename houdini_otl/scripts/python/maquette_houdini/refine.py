@@ -40,7 +40,9 @@ def more_detail(settings, source):
     """
     picture, views = settings.picture or (source.picture if not settings.views else ""), settings.views
     if not picture and not views:
-        raise hou.NodeError("More Detail needs the picture of the object, which the input does not name. Choose it in Picture.")
+        raise hou.NodeError(
+            "More Detail needs the picture of the object, which the input does not name. Choose it in Picture."
+        )
     arguments = request.new_shape(settings._replace(picture=picture, views=views))
     arguments["recipe"]["preset"] = finer_preset(settings.recipe["preset"], source.recipe)
     return "shape", arguments

@@ -2,8 +2,8 @@
 """Results, in memory and on disk, under the keys of their requests.
 
 A result in the results folder is three files: NAME_KEY.maquette (mesh, recipe and report, a zip archive), and the textures
-NAME_KEY_basecolor.png and NAME_KEY_normal.png. Each is written under another name and renamed, the archive last, so that
-any number of sessions may share the folder.
+NAME_KEY_basecolor.png and NAME_KEY_normal.png; and a folder NAME_KEY_views, where it has views to paint over. Each is written
+under another name and renamed, the archive last, so that any number of sessions may share the folder.
 """
 
 import collections
@@ -16,15 +16,16 @@ import zlib
 
 import hou
 
-from . import native
+from . import native, views
 
 TEXTURES = {"basecolor": native.IMAGE_BASE_COLOR, "normal": native.IMAGE_NORMAL_MAP}
 BUFFERS = {"positions": "f", "triangles": "I", "normals": "f", "corner_uvs": "f"}
 # Bytes of meshes that are kept in memory; the disk keeps all.
 KEPT_BYTES = 256 << 20
 
-# mesh: native.Mesh in the library's space. textures: paths by the names in TEXTURES. recipe, report: as the library gives
-Result = collections.namedtuple("Result", "mesh textures recipe report")
+# mesh: native.Mesh in the library's space. textures: paths by the names in TEXTURES. views: path of their folder, or "".
+# recipe, report: as the library gives them.
+Result = collections.namedtuple("Result", "mesh textures views recipe report")
 
 _kept = collections.OrderedDict()
 
@@ -42,15 +43,16 @@ def find(folder, name, key):
     return result
 
 
-def store(folder, name, key, job, recipe):
-    """Writes the files of a job's result and returns it."""
+def store(folder, name, key, job, recipe, with_views):
+    """Writes the files of a job's result and returns it. with_views: also the views that it was fitted to."""
     stem = os.path.join(folder, "%s_%s" % (name, key))
     textures = {}
     for texture, kind in TEXTURES.items():
         if job.image(kind) is not None:
             textures[texture] = "%s_%s.png" % (stem, texture)
             job.save_image(textures[texture], kind)
-    result = Result(job.mesh(), textures, recipe, job.report())
+    saved = with_views and views.save(stem + "_views", job.views())
+    result = Result(job.mesh(), textures, stem + "_views" if saved else "", recipe, job.report())
     write(stem + ".maquette", result)
     keep(stem + ".maquette", result)
     return result
@@ -98,7 +100,12 @@ def write(path, result):
                 if content is not None:
                     archive.writestr(buffer, memoryview(content).cast("B"))
             names = {texture: os.path.basename(file) for texture, file in result.textures.items()}
-            about = {"textures": names, "recipe": result.recipe, "report": result.report}
+            about = {
+                "textures": names,
+                "views": os.path.basename(result.views),
+                "recipe": result.recipe,
+                "report": result.report,
+            }
             archive.writestr("result.json", json.dumps(about))
         os.replace(temporary, path)
     except BaseException:
@@ -119,6 +126,7 @@ def read(path):
             }
         folder = os.path.dirname(path)
         textures = {texture: os.path.join(folder, os.path.basename(name)) for texture, name in about["textures"].items()}
+        views_folder = os.path.join(folder, os.path.basename(about["views"])) if about["views"] else ""
         mesh = native.Mesh(**buffers)
         points, corners = len(mesh.positions), len(mesh.triangles)
         sound = (
@@ -130,6 +138,6 @@ def read(path):
             and mesh.corner_uvs is not None
             and len(mesh.corner_uvs) == corners * 2
         )
-        return Result(mesh, textures, about["recipe"], about["report"]) if sound else None
+        return Result(mesh, textures, views_folder, about["recipe"], about["report"]) if sound else None
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None

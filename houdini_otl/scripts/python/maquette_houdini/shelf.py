@@ -16,7 +16,9 @@ def image_to_3d(kwargs):
             node = selected[0].parent().createNode(ASSET)
             node.setInput(0, selected[0])
         else:
-            picture = hou.ui.selectFile(title="Picture of the object", pattern=PICTURES, chooser_mode=hou.fileChooserMode.Read)
+            picture = hou.ui.selectFile(
+                title="Picture of the object", pattern=PICTURES, chooser_mode=hou.fileChooserMode.Read
+            )
             if not picture:
                 return None
             node = hou.node("/obj").createNode("geo", "image_to_3d").createNode(ASSET)
