@@ -61,7 +61,17 @@ fn test() -> Result<(), String> {
     let flags = "-D warnings -A rustdoc::private-intra-doc-links";
     run(Command::new("cargo").args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags))?;
     cargo(&["test", "--workspace"])?;
+    test_gltf()?;
     test_houdini()
+}
+
+/// Results against Khronos' validator; a shell script, so not on Windows.
+fn test_gltf() -> Result<(), String> {
+    if cfg!(windows) {
+        println!("xtask: skipped tests/gltf: needs a shell");
+        return Ok(());
+    }
+    run(&mut Command::new("tests/gltf/run"))
 }
 
 /// The Houdini asset, without Houdini.
