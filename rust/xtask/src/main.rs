@@ -82,7 +82,9 @@ fn test_houdini() -> Result<(), String> {
         return Ok(());
     }
     cargo(&["build", "-p", "maquette-capi"])?;
-    run(Command::new(python).arg("tests/houdini/run"))
+    run(Command::new(python)
+        .arg("tests/houdini/run")
+        .env("MAQUETTE_LIBRARY", target().join("debug").join(package::LIBRARY)))
 }
 
 fn package(library: Option<PathBuf>) -> Result<(), String> {
@@ -90,7 +92,7 @@ fn package(library: Option<PathBuf>) -> Result<(), String> {
         library
     } else {
         cargo(&["build", "--release", "-p", "maquette-capi"])?;
-        root().join("target/release").join(package::LIBRARY)
+        target().join("release").join(package::LIBRARY)
     };
     let out = root().join("dist");
     println!("{}", package::houdini(&root(), &library, &out)?.display());
@@ -113,6 +115,11 @@ fn run(command: &mut Command) -> Result<(), String> {
     println!("xtask: {command:?}");
     let status = command.current_dir(root()).status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed ({status})")) }
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// The repository's root.
