@@ -156,7 +156,7 @@ typedef struct {
 /* What to do and with what. Of `picture` and `picture_path`, `views` and `views_path`, `mesh` and `mesh_path` at most one
  * each. The recipe's "task" says what is made of them; "auto", the default:
  *   mesh and views           a new texture for the mesh; vertices, triangles and texture coordinates come back as given
- *   mesh and picture         the same, with the picture laid over the mesh as its front view
+ *   mesh and picture         the same, with the picture laid over the mesh as its front view and continued over the rest
  *   picture                  a new mesh
  *   views without picture    a new mesh through the given views */
 typedef struct {

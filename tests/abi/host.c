@@ -48,8 +48,10 @@ static const char *const TINY =
     " \"refine\": {\"iterations\": 1, \"view_size_px\": 32},"
     " \"texture\": {\"cell\": 0.02, \"footprint_samples\": 1, \"iterations\": 5},"
     " \"bake\": {\"texture_size\": 64}, \"finish\": {\"triangles\": 300}}";
-/* One that works for long enough to be stopped anywhere. */
-static const char *const LONG = "{\"preset\": \"standard\"}";
+/* Steps as large as an artist's, but few: long enough to be stopped anywhere. */
+static const char *const LONG =
+    "{\"preset\": \"standard\", \"coarse\": {\"iterations\": 8}, \"refine\": {\"iterations\": 2},"
+    " \"detail\": {\"iterations\": 2}}";
 
 enum { SIDE = 96 };
 
@@ -522,7 +524,7 @@ static void texture_from_picture(void) {
   CHECK(maq_job_image(job, MAQ_IMAGE_BASE_COLOR, &image) == MAQ_OK && maq_job_image(job, MAQ_IMAGE_CUTOUT, &image) == MAQ_OK);
   uint32_t count = 0;
   maq_view view = SIZED(maq_view);
-  CHECK(maq_job_view_count(job, &count) == MAQ_OK && count == 1);
+  CHECK(maq_job_view_count(job, &count) == MAQ_OK && count == 7);
   CHECK(maq_job_view(job, 0, &view) == MAQ_OK && view.azimuth_degrees == 0 && view.elevation_degrees == 0);
   maq_job_free(job);
   maq_context_free(context);

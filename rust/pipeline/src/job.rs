@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::cache::{self, Cache, sections};
 use crate::request::{Outcome, Request};
 use crate::segment::{self, Cutout};
-use crate::sources::{SourceResult, front_view, inflate};
+use crate::sources::{SourceResult, inflate, views_from_front};
 use crate::{Error, Result};
 
 /// Start and length of each stage as shares of the whole job, from measured times at the standard preset.
@@ -104,8 +104,7 @@ impl Job<'_> {
     fn cut_out(&mut self, picture: &Image) -> Result<Cutout> {
         let object =
             self.stage(Stage::Segment, SEGMENT, &["segment"], SEGMENT_VERSION, picture, |recipe, progress| {
-                progress.check()?;
-                Ok(segment::segment(picture, &recipe.segment)?)
+                Ok(segment::segment(picture, &recipe.segment, progress)?)
             })?;
         if let Some(warning) = &object.warning {
             self.progress.warn(warning.clone());
@@ -113,14 +112,17 @@ impl Job<'_> {
         Ok(object)
     }
 
-    /// What a mesh is textured from: its views, else the picture as its front view; and the cut-out picture.
+    /// What a mesh is textured from: its views, else those that the picture of its front gives; and the cut-out picture.
     fn views_of(&mut self, mesh: &Mesh, request: &Request) -> Result<(Views, Option<Image>)> {
         match (&request.views, &request.picture) {
             (Some(views), _) => Ok((views.clone(), None)),
             (None, Some(picture)) => {
                 let object = self.cut_out(picture)?;
-                let view = front_view(&object, mesh, self.recipe.views.elevation_degrees as f32)?;
-                Ok((Views { views: vec![view] }, Some(object.rgba)))
+                let settings = &self.recipe.views;
+                let elevation_degrees = settings.elevation_degrees as f32;
+                self.progress.enter(Stage::Views, VIEWS)?;
+                let views = views_from_front(&object, mesh, elevation_degrees, settings.size_px, self.progress)?;
+                Ok((views, Some(object.rgba)))
             }
             (None, None) => Err(neither()),
         }

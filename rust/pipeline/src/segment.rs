@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::color::{LINEAR_FROM_SRGB8, srgb8_from_linear};
 use maquette_core::recipe::{Background, Segment};
-use maquette_core::{Error, Image, Plane, Result};
+use maquette_core::{Error, Image, Plane, Progress, Result};
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 
@@ -76,8 +76,9 @@ impl Cutout {
 /// Finds the object in `picture`. The result has the picture's size.
 ///
 /// # Errors
-/// When the picture is smaller than [`MIN_SIDE`], nothing is left of it, or the asked method cannot work.
-pub fn segment(picture: &Image, settings: &Segment) -> Result<Cutout> {
+/// When the picture is smaller than [`MIN_SIDE`], nothing is left of it, the asked method cannot work, or the job was
+/// cancelled.
+pub fn segment(picture: &Image, settings: &Segment, progress: &Progress) -> Result<Cutout> {
     let (width, height) = (picture.width(), picture.height());
     if width < MIN_SIDE || height < MIN_SIDE {
         return Err(Error::invalid(format!(
@@ -96,7 +97,7 @@ pub fn segment(picture: &Image, settings: &Segment) -> Result<Cutout> {
         )),
         Background::Alpha => from_alpha(picture),
         Background::Auto if transparent >= USEFUL_ALPHA => from_alpha(picture),
-        Background::Auto | Background::Border => from_border(picture, settings.tolerance as f32),
+        Background::Auto | Background::Border => from_border(picture, settings.tolerance as f32, progress),
     }
 }
 
@@ -154,26 +155,36 @@ const NEAR_EDGE: f32 = 4.0;
 /// How far a shadow's chroma may lie from the background's, in Lab units.
 const SHADOW_CHROMA: f32 = 6.0;
 
-fn from_border(picture: &Image, tolerance: f32) -> Result<Cutout> {
+fn from_border(picture: &Image, tolerance: f32, progress: &Progress) -> Result<Cutout> {
+    const STEPS: usize = 8;
+    progress.step(0, STEPS)?;
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let linear = reduced(picture);
     let (w, h) = (linear.width, linear.height);
+    progress.step(1, STEPS)?;
     let scene = Scene::new(&linear);
 
+    progress.step(2, STEPS)?;
     let mut model = BackgroundModel::of_border(&scene)?;
     let mut flood = scene.flood(&model.predict(&scene), tolerance, false);
     // Each round knows more of the background and follows it more closely.
-    for _ in 0..2 {
+    for round in 0..2 {
+        progress.step(3 + round, STEPS)?;
         if let Some(better) = BackgroundModel::of_flood(&scene, &flood) {
             model = better;
         }
+        progress.check()?;
         let predicted = scene.follow(&flood, model.predict(&scene));
+        progress.check()?;
         flood = scene.flood(&predicted, tolerance, true);
     }
+    progress.step(5, STEPS)?;
     let predicted = scene.follow(&flood, model.predict(&scene));
     scene.flood_holes(&predicted, model.close(tolerance), tolerance, &mut flood);
 
+    progress.step(6, STEPS)?;
     let matte = scene.matte(&linear, &flood);
+    progress.step(7, STEPS)?;
     let kept = keep_plausible(&matte.alpha, w, h);
     let Some(kept) = kept else {
         return Err(Error::invalid(format!(
@@ -183,6 +194,7 @@ fn from_border(picture: &Image, tolerance: f32) -> Result<Cutout> {
     };
     let (confidence, warning) = judge(&scene, &matte, &kept, &model);
 
+    progress.check()?;
     let mut small = matte.color;
     for ((pixel, alpha), keep) in small.data.iter_mut().zip(&matte.alpha).zip(&kept.inside) {
         pixel[3] = if *keep { *alpha } else { 0.0 };
@@ -956,7 +968,7 @@ mod tests {
     }
 
     fn run(picture: &Image) -> Cutout {
-        segment(picture, &Segment::default()).unwrap()
+        segment(picture, &Segment::default(), &Progress::new()).unwrap()
     }
 
     fn ball(x: f32, y: f32) -> Option<f32> {
@@ -1052,15 +1064,17 @@ mod tests {
 
     #[test]
     fn hopeless_pictures_say_so() {
-        let refused = |picture: &Image| segment(picture, &Segment::default()).unwrap_err().to_string();
+        let refused =
+            |picture: &Image| segment(picture, &Segment::default(), &Progress::new()).unwrap_err().to_string();
         assert!(refused(&Image::filled(1, 1, [9; 4]).unwrap()).contains("1x1"));
         assert!(refused(&Image::filled(64, 64, [9, 9, 9, 0]).unwrap()).contains("fully transparent"));
         let plain = refused(&Image::filled(64, 64, [120, 90, 60, 255]).unwrap());
         assert!(plain.contains("no object was found") && plain.contains("12"), "{plain}");
         let opaque = Image::filled(64, 64, [9, 9, 9, 255]).unwrap();
         let alpha = Segment { background: Background::Alpha, ..Segment::default() };
-        assert!(segment(&opaque, &alpha).unwrap_err().to_string().contains("no transparent pixel"));
-        let kept = segment(&opaque, &Segment { background: Background::Keep, ..Segment::default() }).unwrap();
+        assert!(segment(&opaque, &alpha, &Progress::new()).unwrap_err().to_string().contains("no transparent pixel"));
+        let kept = segment(&opaque, &Segment { background: Background::Keep, ..Segment::default() }, &Progress::new())
+            .unwrap();
         assert_eq!(kept.bounds, Bounds { left: 0, top: 0, right: 64, bottom: 64 });
     }
 
@@ -1072,6 +1086,7 @@ mod tests {
                 std::array::from_fn(|k| ((i * 7 + j * 13 + k as i32 * 5) % 11) as f32 / 11.0)
             }),
             &Segment::default(),
+            &Progress::new(),
         );
         let unsure = match &cutout {
             Ok(cutout) => cutout.confidence < Cutout::UNSURE && cutout.warning.is_some(),

@@ -1,7 +1,9 @@
-//! The one picture as a posed view of a mesh that is there already.
+//! Views of a mesh that is there already, from one picture of its front.
 
-use maquette_core::{Camera, Mesh, Result, View};
+use maquette_core::camera::SIX_VIEW_ANGLES;
+use maquette_core::{Camera, Mesh, Progress, Result, Views};
 
+use super::inflate::painted_views;
 use super::provided::assemble;
 use crate::segment::{Cutout, frame};
 
@@ -12,11 +14,18 @@ const FRAME_SHARE: f32 = 0.9;
 /// Largest side of the view in pixels.
 const MAX_FRAME_PX: f32 = 1024.0;
 
-/// `cutout` as the front view of `mesh`, seen from `elevation_degrees` above.
+/// `cutout` as the front view of `mesh`, seen from `elevation_degrees` above, and after it six views of `size_px` in which
+/// the picture is continued over sides and back.
 ///
-/// Where the camera stood is not known, so focal lengths and centre are those that lay the box around the cut-out over
-/// the box around the mesh.
-pub fn front_view(cutout: &Cutout, mesh: &Mesh, elevation_degrees: f32) -> Result<View> {
+/// Where the front's camera stood is not known, so focal lengths and centre are those that lay the box around the cut-out
+/// over the box around the mesh.
+pub fn views_from_front(
+    cutout: &Cutout,
+    mesh: &Mesh,
+    elevation_degrees: f32,
+    size_px: u32,
+    progress: &Progress,
+) -> Result<Views> {
     let size = [cutout.bounds.width() as f32, cutout.bounds.height() as f32];
     let longest = size[0].max(size[1]);
     let side = (longest / FRAME_SHARE).ceil().clamp(64.0, MAX_FRAME_PX);
@@ -30,11 +39,13 @@ pub fn front_view(cutout: &Cutout, mesh: &Mesh, elevation_degrees: f32) -> Resul
         .map(|p| (0..3).map(|k| (p[k] - center[k]).powi(2)).sum::<f32>())
         .fold(f32::MIN_POSITIVE, f32::max)
         .sqrt();
-    let rig = Camera::rig(0.0, elevation_degrees, side as usize);
-    let distance = radius / CANONICAL_RADIUS;
-    let offset = rig.position.coords * distance;
-    let position = [center[0] + offset.x, center[1] + offset.y, center[2] + offset.z].into();
-    let mut camera = Camera { position, focal_px: [1.0; 2], center_px: [0.0; 2], ..rig };
+    // The rig around the mesh instead of around the canonical frame.
+    let rig = |azimuth: f32, elevation: f32, size: usize| {
+        let camera = Camera::rig(azimuth, elevation, size);
+        let offset = camera.position.coords * (radius / CANONICAL_RADIUS);
+        Camera { position: [center[0] + offset.x, center[1] + offset.y, center[2] + offset.z].into(), ..camera }
+    };
+    let mut camera = Camera { focal_px: [1.0; 2], center_px: [0.0; 2], ..rig(0.0, elevation_degrees, side as usize) };
 
     // In units of the focal length, from the optical axis on.
     let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
@@ -50,7 +61,10 @@ pub fn front_view(cutout: &Cutout, mesh: &Mesh, elevation_degrees: f32) -> Resul
         camera.focal_px[k] = (pixels / (high[k] - low[k]).max(1e-6)).max(f32::MIN_POSITIVE);
         camera.center_px[k] = side / 2.0 - camera.focal_px[k] * f32::midpoint(low[k], high[k]);
     }
-    Ok(assemble(camera, &picture, None, None))
+    let six = SIX_VIEW_ANGLES.map(|(azimuth, elevation)| rig(azimuth, elevation, size_px as usize));
+    let painted = painted_views(mesh, &picture, &camera, six, |index| progress.step(1 + index, 7))?;
+    let front = assemble(camera, &picture, None, None);
+    Ok(Views { views: std::iter::once(front).chain(painted).collect() })
 }
 
 #[cfg(test)]
@@ -69,12 +83,18 @@ mod tests {
                 picture.pixels_mut()[row * 200 + column] = [200, row as u8, 90, 255];
             }
         }
-        let cutout = segment(&picture, &Segment::default()).unwrap();
+        let cutout = segment(&picture, &Segment::default(), &Progress::new()).unwrap();
         let corners: Vec<[f32; 3]> =
             (0..4).map(|k| [5.0 + 2.0 * (k & 1) as f32, 1.0 + 4.0 * (k >> 1) as f32, -3.0]).collect();
         let mesh = Mesh::new(corners, vec![[0, 1, 3], [0, 3, 2]]).unwrap();
-        let view = front_view(&cutout, &mesh, 0.0).unwrap();
-        view.validate().unwrap();
+        let look = |mesh: &Mesh, elevation| {
+            let views = views_from_front(&cutout, mesh, elevation, 64, &Progress::new()).unwrap();
+            views.validate().unwrap();
+            assert_eq!(views.views.len(), 7);
+            views.views
+        };
+        let views = look(&mesh, 0.0);
+        let view = &views[0];
         // The mesh's lower right corner is that of the object in the picture.
         let ([x, y], depth) = view.camera.project([7.0, 1.0, -3.0]);
         let side = view.camera.width as f32;
@@ -82,9 +102,13 @@ mod tests {
         assert!((y - (side / 2.0 + 0.45 * side)).abs() < 0.5, "{y} of {side}");
         assert!((view.camera.focal_px[0] / view.camera.focal_px[1] - 1.0).abs() < 1e-3);
         assert!(view.mask.at(side as usize / 2, side as usize / 2)[0] > 0.9);
+        // From behind the colours go on.
+        let back = &views[3];
+        let middle = back.color.as_ref().unwrap().at(32, 32);
+        assert!(back.mask.at(32, 32)[0] > 0.9 && middle[0] > 3.0 * middle[2], "{middle:?}");
         // From above it still fits, and a mesh without extent gives no NaN.
-        front_view(&cutout, &mesh, 60.0).unwrap().validate().unwrap();
+        look(&mesh, 60.0);
         let point = Mesh::new(vec![[1.0; 3]; 3], vec![[0, 1, 2]]).unwrap();
-        front_view(&cutout, &point, 0.0).unwrap().validate().unwrap();
+        look(&point, 0.0);
     }
 }

@@ -38,7 +38,7 @@ pub fn inflate(cutout: &Cutout, settings: &ViewSource, progress: &Progress) -> R
     let input_camera = Camera::rig(0.0, settings.elevation_degrees as f32, side as usize);
 
     progress.step(1, STEPS)?;
-    let field = balls::HeightField::of_silhouette(&picture, &input_camera)
+    let field = balls::HeightField::of_silhouette(&picture, &input_camera, progress)?
         .ok_or_else(|| Error::invalid("the cut-out is fully transparent; nothing can be inflated"))?;
     progress.step(2, STEPS)?;
     let mesh = tetrahedra::surface(&field, settings.inflate_depth as f32);
@@ -47,19 +47,32 @@ pub fn inflate(cutout: &Cutout, settings: &ViewSource, progress: &Progress) -> R
     mesh.validate()?;
     progress.set_preview(mesh.clone());
 
-    let paint = Paint::new(&picture, input_camera.clone());
-    let normals = mesh.vertex_normals();
-    let mut views = Vec::new();
-    for (index, camera) in Camera::six_views(settings.size_px as usize).into_iter().enumerate() {
-        progress.step(4 + index, STEPS)?;
-        views.push(look(&mesh, &normals, &paint, camera));
-    }
+    let cameras = Camera::six_views(settings.size_px as usize);
+    let views = painted_views(&mesh, &picture, &input_camera, cameras, |index| progress.step(4 + index, STEPS))?;
     progress.step(STEPS, STEPS)?;
     Ok(SourceResult {
         views: Views { views },
         shape: Some(mesh),
         input_view: Some(picture_as_view(&picture, input_camera)),
     })
+}
+
+/// What `cameras` see of `mesh` when the picture that `input_camera` took is continued over all of it. Calls `step` before
+/// each view.
+pub(super) fn painted_views(
+    mesh: &Mesh,
+    picture: &Image,
+    input_camera: &Camera,
+    cameras: impl IntoIterator<Item = Camera>,
+    step: impl Fn(usize) -> Result<()>,
+) -> Result<Vec<View>> {
+    let paint = Paint::new(picture, input_camera.clone());
+    let normals = mesh.vertex_normals();
+    let view = |(index, camera)| {
+        step(index)?;
+        Ok(look(mesh, &normals, &paint, camera))
+    };
+    cameras.into_iter().enumerate().map(view).collect()
 }
 
 /// Centres the bounding box and scales the farthest vertex to the canonical radius; the camera moves along, so that it
@@ -159,7 +172,7 @@ mod tests {
                 [200, (index % side * 255 / side) as u8, 40, (hits * 255 / 16) as u8]
             })
             .collect();
-        segment(&Image::new(side as u32, side as u32, pixels).unwrap(), &Segment::default()).unwrap()
+        segment(&Image::new(side as u32, side as u32, pixels).unwrap(), &Segment::default(), &Progress::new()).unwrap()
     }
 
     fn inflated(cutout: &Cutout, elevation: f64) -> SourceResult {

@@ -160,8 +160,10 @@ fn cut_out(picture: Image, path: &Path, progress: &Progress) -> Result<Image> {
     if picture.has_transparency() {
         return Ok(picture);
     }
-    let cutout = segment::segment(&picture, &Segment::default())
-        .map_err(|error| Error::file(path, format!("has neither a mask nor transparency, and {error}")))?;
+    let cutout = segment::segment(&picture, &Segment::default(), progress).map_err(|error| match error {
+        Error::Cancelled => error,
+        error => Error::file(path, format!("has neither a mask nor transparency, and {error}")),
+    })?;
     if let Some(warning) = cutout.warning {
         progress.warn(format!("{}: {warning}", path.display()));
     }

@@ -6,7 +6,8 @@
 //! transform gives in linear time (Felzenszwalb and Huttenlocher, Distance Transforms of Sampled Functions, 2012). Limbs
 //! come out as round as they are wide, holes stay open, and noise along the outline changes nothing much.
 
-use maquette_core::{Camera, Image, Plane};
+use maquette_core::{Camera, Image, Plane, Progress, Result};
+use rayon::prelude::*;
 
 /// Cells across the input camera's frame.
 pub(super) const CELLS: usize = 96;
@@ -39,12 +40,16 @@ pub(super) struct HeightField {
 
 impl HeightField {
     /// `None` when the picture is fully transparent.
-    pub(super) fn of_silhouette(picture: &Image, camera: &Camera) -> Option<Self> {
+    pub(super) fn of_silhouette(picture: &Image, camera: &Camera, progress: &Progress) -> Result<Option<Self>> {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let most = picture.pixels().iter().map(|pixel| pixel[3]).max().filter(|most| *most > 0)?;
+        let most = picture.pixels().iter().map(|pixel| pixel[3]).max().unwrap_or(0);
+        if most == 0 {
+            return Ok(None);
+        }
         // Half covered; glass and hairlines may be less than that everywhere.
         let threshold = f32::from(most) / 510.0;
         let clearance = clearance_in_radians(picture, camera, threshold);
+        progress.check()?;
         // Parallel to the picture. An upright plane would keep a raised camera's object from leaning back, but what is
         // seen from above is rather longer than it is tall: measured, parallel is the better guess.
         let axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|axis| camera.vector_to_world(axis));
@@ -77,8 +82,9 @@ impl HeightField {
             }
         }
         if low[0] > high[0] {
-            return None;
+            return Ok(None);
         }
+        progress.check()?;
         let margin = MARGIN * FINER as f32 * cell;
         let nodes = |k: usize| ((high[k] - low[k] + 2.0 * margin) / cell).ceil() as usize + 1;
         let low = low.map(|x| x - margin);
@@ -107,7 +113,9 @@ impl HeightField {
             }
         }
         let radii = squared.data.iter().map(|value| (-value[0]).max(0.0).sqrt()).collect::<Vec<_>>();
+        progress.check()?;
         let winners = lower_envelope(&mut squared);
+        progress.check()?;
         for value in &mut squared.data {
             value[0] = -value[0];
         }
@@ -117,17 +125,18 @@ impl HeightField {
             data: winners.into_iter().map(|winner| [radii[winner]]).collect(),
         };
         continue_outside(&mut squared, &mut radii);
-        round_creases(&mut squared, &gaussian(&radii, RADIUS_BLUR * FINER as f32));
+        progress.check()?;
+        round_creases(&mut squared, &gaussian(&radii, RADIUS_BLUR * FINER as f32), progress)?;
         let (columns, rows) = (squared.width.div_ceil(FINER), squared.height.div_ceil(FINER));
         let coarse = (0..rows * columns)
             .map(|node| [squared.at(node / columns * FINER, node % columns * FINER)[0] * cell * cell])
             .collect();
-        Some(Self {
+        Ok(Some(Self {
             squared: Plane { width: columns, height: rows, data: coarse },
             origin: point(low[0], low[1]),
             cell: cell * FINER as f32,
             axes,
-        })
+        }))
     }
 }
 
@@ -295,8 +304,9 @@ fn continue_outside(squared: &mut Plane<1>, radii: &mut Plane<1>) {
 /// Smooths as much as the balls are large; thin parts stay as they are.
 ///
 /// At the rim the surface runs along the line of sight, where half a pixel in the outline is a deep groove in the side.
-fn round_creases(squared: &mut Plane<1>, radii: &Plane<1>) {
+fn round_creases(squared: &mut Plane<1>, radii: &Plane<1>, progress: &Progress) -> Result<()> {
     for sigma in SMOOTHINGS.map(|cells| cells * FINER as f32) {
+        progress.check()?;
         let smooth = gaussian(squared, sigma);
         for ((value, smooth), radius) in squared.data.iter_mut().zip(&smooth.data).zip(&radii.data) {
             let share = ((radius[0] / sigma - 2.5) / 4.0).clamp(0.0, 1.0);
@@ -304,6 +314,7 @@ fn round_creases(squared: &mut Plane<1>, radii: &Plane<1>) {
             value[0] += share * (smooth[0] + 1.5 * sigma * sigma - value[0]);
         }
     }
+    Ok(())
 }
 
 /// Separable Gaussian blur, clamped at the border.
@@ -313,8 +324,8 @@ fn gaussian(plane: &Plane<1>, sigma: f32) -> Plane<1> {
     let total: f32 = weights.iter().sum();
     let pass = |source: &Plane<1>, along_rows: bool| {
         let mut result = source.clone();
-        for row in 0..source.height {
-            for column in 0..source.width {
+        result.data.par_chunks_mut(source.width).enumerate().for_each(|(row, values)| {
+            for (column, value) in values.iter_mut().enumerate() {
                 let mut sum = 0.0;
                 for (weight, k) in weights.iter().zip(-reach..) {
                     let clamp = |at: usize, size: usize| (at as isize + k).clamp(0, size as isize - 1) as usize;
@@ -325,9 +336,9 @@ fn gaussian(plane: &Plane<1>, sigma: f32) -> Plane<1> {
                     };
                     sum += weight * value[0];
                 }
-                result.at_mut(row, column)[0] = sum / total;
+                value[0] = sum / total;
             }
-        }
+        });
         result
     };
     pass(&pass(plane, true), false)
