@@ -100,7 +100,7 @@ fn main() -> AnyResult<()> {
                 settings.levels.push(level);
             }
         }
-        println!("{:?}", find_mirror_plane(&views, settings.symmetry)?);
+        println!("{:?}", find_mirror_plane(&views, settings.symmetry, &Progress::new())?);
         let mesh = sharpen(&start, &views, &settings, &Progress::new())?;
         let health = MeshHealth::of(&mesh)?;
         println!(

@@ -103,7 +103,7 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         return Err(Error::invalid("steps between two remeshings are 0; give 1 or more"));
     }
     let mut mesh = Mesh { normals: None, corner_uvs: None, ..mesh.clone() };
-    let plane = find_mirror_plane(views, settings.symmetry)?;
+    let plane = find_mirror_plane(views, settings.symmetry, progress)?;
     let all_views = plane.map_or_else(|| views.clone(), |plane| plane.with_mirrored(views));
     let mut view_weights = vec![1.0; views.views.len()];
     view_weights.resize(all_views.views.len(), settings.mirror_weight);
@@ -112,10 +112,13 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
     let mut state = vec![0.0; mesh.positions.len() * LargeStepsAdam::STATE_WIDTH];
     let mut gradient = Vec::new();
     for (index, level) in settings.levels.iter().enumerate() {
+        progress.check()?;
         let last = index + 1 == settings.levels.len();
         let mut losses = MeshLosses::with_view_weights(&all_views, level.view_size_px, &view_weights)?;
+        progress.check()?;
         let rounds = Remesh { rounds: 3, ..Remesh::uniform(level.edge_length) };
         remesh(&mut mesh, &mut state, &rounds)?;
+        progress.check()?;
         let mut adam = LargeStepsAdam::new(mesh.positions.len(), &mesh.triangles, settings.large_steps)?;
         let mut learning_rate = level.learning_rate;
         for iteration in 0..level.iterations {
@@ -141,6 +144,7 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         }
         state = vec![0.0; mesh.positions.len() * LargeStepsAdam::STATE_WIDTH];
     }
+    progress.check()?;
     let left = mend(&mut mesh, MEND_ROUNDS);
     if left > 0 {
         progress.warn(format!("{left} pairs of triangles of the sharpened mesh still intersect"));

@@ -5,7 +5,7 @@
 //! masks any more: the share of mask pixels whose rays miss that hull tells the two apart.
 
 use maquette_core::recipe::Symmetry;
-use maquette_core::{Camera, Plane, View, Views};
+use maquette_core::{Camera, Plane, Progress, View, Views};
 use nalgebra::{Matrix3, Point3, Rotation3, Vector3};
 use rayon::prelude::*;
 
@@ -84,16 +84,17 @@ fn flipped<const C: usize>(plane: &Plane<C>) -> Plane<C> {
 
 /// The mirror plane of the object in `views`, if it has one: the frontal one where it fits, else the best of all vertical
 /// ones.
-pub fn find_mirror_plane(views: &Views, symmetry: Symmetry) -> Result<Option<MirrorPlane>> {
+pub fn find_mirror_plane(views: &Views, symmetry: Symmetry, progress: &Progress) -> Result<Option<MirrorPlane>> {
     if symmetry == Symmetry::Off {
         return Ok(None);
     }
     let fine = MirrorTest::new(views, 4)?;
+    progress.check()?;
     if fine.fits(MirrorPlane::FRONTAL) {
         return Ok(Some(MirrorPlane::FRONTAL));
     }
-    let plane = MirrorTest::new(views, 10)?.best_plane();
-    let plane = fine.descend(plane, 0.5, 0.002);
+    let plane = MirrorTest::new(views, 10)?.best_plane(progress)?;
+    let plane = fine.descend(plane, 0.5, 0.002, progress)?;
     if fine.fits(plane) {
         return Ok(Some(plane));
     }
@@ -206,21 +207,28 @@ impl MirrorTest {
     }
 
     /// The best of planes all around, refined.
-    fn best_plane(&self) -> MirrorPlane {
+    fn best_plane(&self, progress: &Progress) -> Result<MirrorPlane> {
         let yaws = (0..(180.0 / YAW_STEP_DEGREES) as usize).map(|k| k as f32 * YAW_STEP_DEGREES);
         let planes = yaws.flat_map(|yaw_degrees| OFFSETS.map(|offset| MirrorPlane { yaw_degrees, offset }));
-        let best = planes.map(|plane| (self.misfit(plane, SEARCH_TOLERANCE), plane)).min_by(|a, b| a.0.total_cmp(&b.0));
-        let plane = best.map_or(MirrorPlane::FRONTAL, |(_, plane)| plane);
-        self.descend(plane, YAW_STEP_DEGREES / 2.0, 0.015)
+        let mut best = (f32::INFINITY, MirrorPlane::FRONTAL);
+        for plane in planes {
+            progress.check()?;
+            let misfit = self.misfit(plane, SEARCH_TOLERANCE);
+            if misfit < best.0 {
+                best = (misfit, plane);
+            }
+        }
+        self.descend(best.1, YAW_STEP_DEGREES / 2.0, 0.015, progress)
     }
 
     /// Pattern search from `plane` with steps that halve a few times.
-    fn descend(&self, plane: MirrorPlane, yaw_step: f32, offset_step: f32) -> MirrorPlane {
+    fn descend(&self, plane: MirrorPlane, yaw_step: f32, offset_step: f32, progress: &Progress) -> Result<MirrorPlane> {
         const HALVINGS: i32 = 4;
         let mut best = (self.misfit(plane, SEARCH_TOLERANCE), plane);
         for halving in 0..HALVINGS {
             let share = 0.5f32.powi(halving);
             loop {
+                progress.check()?;
                 let (_, centre) = best;
                 for (yaw, offset) in [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)] {
                     let plane = MirrorPlane {
@@ -237,7 +245,7 @@ impl MirrorTest {
                 }
             }
         }
-        best.1
+        Ok(best.1)
     }
 }
 
@@ -284,16 +292,20 @@ mod tests {
 
     #[test]
     fn symmetric_objects_are_found_at_any_yaw() {
-        assert_eq!(find_mirror_plane(&views(0.0, 0.0), Symmetry::Auto).unwrap(), Some(MirrorPlane::FRONTAL));
-        assert_eq!(find_mirror_plane(&views(0.0, 0.0), Symmetry::Off).unwrap(), None);
-        let turned = find_mirror_plane(&views(0.0, 40.0), Symmetry::Auto).unwrap().expect("it is symmetric");
+        assert_eq!(
+            find_mirror_plane(&views(0.0, 0.0), Symmetry::Auto, &Progress::new()).unwrap(),
+            Some(MirrorPlane::FRONTAL)
+        );
+        assert_eq!(find_mirror_plane(&views(0.0, 0.0), Symmetry::Off, &Progress::new()).unwrap(), None);
+        let turned =
+            find_mirror_plane(&views(0.0, 40.0), Symmetry::Auto, &Progress::new()).unwrap().expect("it is symmetric");
         assert!((turned.yaw_degrees - 40.0).abs() < 1.5 && turned.offset.abs() < 0.006, "{turned:?}");
     }
 
     #[test]
     fn nearly_symmetric_objects_are_refused() {
-        assert_eq!(find_mirror_plane(&views(0.07, 0.0), Symmetry::Auto).unwrap(), None);
-        let forced = find_mirror_plane(&views(0.07, 0.0), Symmetry::On).unwrap().expect("asked for");
+        assert_eq!(find_mirror_plane(&views(0.07, 0.0), Symmetry::Auto, &Progress::new()).unwrap(), None);
+        let forced = find_mirror_plane(&views(0.07, 0.0), Symmetry::On, &Progress::new()).unwrap().expect("asked for");
         assert!(forced.yaw_degrees.abs() < 6.0, "{forced:?}");
     }
 
@@ -321,7 +333,7 @@ mod tests {
         for view in &mut views.views {
             view.mask.data.fill([0.0]);
         }
-        assert_eq!(find_mirror_plane(&views, Symmetry::Auto).unwrap(), None);
-        assert!(find_mirror_plane(&Views::default(), Symmetry::Auto).is_err());
+        assert_eq!(find_mirror_plane(&views, Symmetry::Auto, &Progress::new()).unwrap(), None);
+        assert!(find_mirror_plane(&Views::default(), Symmetry::Auto, &Progress::new()).is_err());
     }
 }
