@@ -12,6 +12,8 @@ pub mod config;
 pub mod controlnet;
 mod error;
 pub mod kernels;
+pub mod matting;
+pub mod models;
 pub mod nn;
 pub mod resample;
 pub mod run;

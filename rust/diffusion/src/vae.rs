@@ -1,11 +1,11 @@
 //! The variational autoencoder between pictures and latents (Rombach et al. 2022), with `AutoencoderKL`'s names.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use crate::config::VaeConfig;
 use crate::nn::{Conv2d, GroupNorm, Linear, Resnet, add, double, from_tokens, scaled_dot_product, to_tokens};
 use crate::weights::Weights;
-use crate::{Result, Run};
+use crate::{Error, Result, Run};
 
 const EPS: f64 = 1e-6;
 
@@ -226,5 +226,75 @@ impl Vae {
         let out = self.decoder_out.forward(&self.decoder_norm.forward_silu(&x, run)?, run)?;
         run.see("out", &out)?;
         Ok(out)
+    }
+
+    /// As [`Vae::decode`], in square tiles of `side` cells that share `overlap`, blended linearly; `factor` is pixels a
+    /// cell. Memory is that of one tile. Attention and norms see a tile only, so the result is close to the whole
+    /// picture's, not equal to it.
+    pub fn decode_tiled(
+        &self,
+        latent: &Tensor,
+        factor: usize,
+        side: usize,
+        overlap: usize,
+        run: &Run,
+    ) -> Result<Tensor> {
+        let (batch, _, height, width) = latent.dims4()?;
+        if height <= side && width <= side {
+            return self.decode(latent, run);
+        }
+        if overlap >= side {
+            return Err(Error::invalid(format!("tiles of {side} cells cannot share {overlap}; use fewer")));
+        }
+        let starts = |length: usize| -> Vec<usize> {
+            if length <= side {
+                return vec![0];
+            }
+            let count = (length - overlap).div_ceil(side - overlap);
+            (0..count).map(|k| k * (length - side) / (count - 1)).collect()
+        };
+        // Weight along one axis: full inside, falling towards borders that another tile takes over.
+        let ramp = |start: usize, extent: usize, length: usize| -> Vec<f32> {
+            let edge = (overlap * factor) as f32;
+            (0..extent * factor)
+                .map(|k| {
+                    let (before, after) = (k as f32 + 0.5, (extent * factor) as f32 - k as f32 - 0.5);
+                    let low = if start == 0 { 1.0 } else { (before / edge).min(1.0) };
+                    let high = if start + extent == length { 1.0 } else { (after / edge).min(1.0) };
+                    low * high
+                })
+                .collect()
+        };
+        let (tall, wide) = (height * factor, width * factor);
+        let mut sum = Vec::new();
+        let mut weight = vec![0.0f32; tall * wide];
+        let mut channels = 0;
+        for top in starts(height) {
+            for left in starts(width) {
+                let (rows, columns) = (side.min(height), side.min(width));
+                let part = latent.narrow(2, top, rows)?.narrow(3, left, columns)?.contiguous()?;
+                let part = self.decode(&part, run)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+                channels = part.dim(1)?;
+                sum.resize(batch * channels * tall * wide, 0.0f32);
+                let values = part.flatten_all()?.to_vec1::<f32>()?;
+                let (down, across) = (ramp(top, rows, height), ramp(left, columns, width));
+                for (y, &wy) in down.iter().enumerate() {
+                    for (x, &wx) in across.iter().enumerate() {
+                        let at = (top * factor + y) * wide + left * factor + x;
+                        weight[at] += wy * wx;
+                        for plane in 0..batch * channels {
+                            let value = values[(plane * rows * factor + y) * columns * factor + x];
+                            sum[plane * tall * wide + at] += value * wy * wx;
+                        }
+                    }
+                }
+            }
+        }
+        for plane in sum.chunks_exact_mut(tall * wide) {
+            for (value, weight) in plane.iter_mut().zip(&weight) {
+                *value /= weight;
+            }
+        }
+        Ok(Tensor::from_vec(sum, (batch, channels, tall, wide), &Device::Cpu)?.to_device(latent.device())?)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{Device, Tensor};
 
+use super::Listed;
 use crate::{Error, Result};
 
 /// Bytes read before the file is mapped anew, so that pages already copied stop counting as this process's memory.
@@ -26,6 +27,15 @@ impl MappedFile {
     pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let map = self.map.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         map.0.get(name).ok().map(|view| view.shape().to_vec())
+    }
+
+    /// Every tensor.
+    pub(super) fn list(&self) -> Vec<Listed> {
+        let map = self.map.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let views = map.0.tensors().into_iter();
+        views
+            .map(|(name, view)| Listed { name, shape: view.shape().to_vec(), dtype: format!("{:?}", view.dtype()) })
+            .collect()
     }
 
     /// A copy of a tensor.

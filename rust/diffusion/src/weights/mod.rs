@@ -60,11 +60,13 @@ impl Weights {
         let source = if path.extension().is_some_and(|extension| extension == "safetensors") {
             Source::Mapped(map::MappedFile::open(path)?)
         } else {
-            let file = PthTensors::new(path, None).map_err(|error| {
-                let text = error.to_string();
-                let reason = text.lines().next().unwrap_or_default();
-                Error::weights(path, format!("is not a whole PyTorch file ({reason}); fetch it again"))
-            })?;
+            let bad =
+                |reason: &str| Error::weights(path, format!("is not a whole PyTorch file ({reason}); fetch it again"));
+            // candle's reader runs no code from the file, but a file of another shape can make it panic.
+            let read = std::panic::catch_unwind(|| PthTensors::new(path, None));
+            let file = read
+                .map_err(|_| bad("its content is of another kind"))?
+                .map_err(|error| bad(error.to_string().lines().next().unwrap_or_default()))?;
             Source::Pickled(file)
         };
         Self::from_source(source, path.to_owned(), dtype, device)
@@ -198,6 +200,36 @@ impl Weights {
         }
         Ok(converted)
     }
+}
+
+/// A tensor as a file lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Name.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// Stored type, as it is usually written.
+    pub dtype: String,
+}
+
+/// What a weight file holds, without reading its values; sorted by name.
+pub fn list(path: &Path) -> Result<Vec<Listed>> {
+    let mut found = match &*Weights::open(path, DType::F32, &Device::Cpu)?.source {
+        Source::Mapped(file) => file.list(),
+        Source::Pickled(file) => {
+            let mut found = Vec::new();
+            #[allow(clippy::iter_over_hash_type, reason = "sorted below")]
+            for (name, info) in file.tensor_infos() {
+                let (shape, dtype) = (info.layout.dims().to_vec(), format!("{:?}", info.dtype));
+                found.push(Listed { name: name.clone(), shape, dtype });
+            }
+            found
+        }
+        Source::Random(_) | Source::Outline(_) => Vec::new(),
+    };
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
 }
 
 fn is_finite(tensor: &Tensor) -> Result<bool> {

@@ -2,11 +2,16 @@
 //! 2023) with their ControlNets.
 
 mod folder;
+pub mod memory;
 mod noise;
+mod pipeline;
 pub mod preprocess;
 mod preview;
+pub mod rig;
 pub mod sample;
 
 pub use folder::{Component, ControlNetFolder, ModelFolder};
 pub use noise::{Draw, Noise, Seeded};
+pub use pipeline::{Options, Settings, Zero123Plus};
 pub use preview::Previewer;
+pub use rig::Rig;
