@@ -168,21 +168,22 @@ class JobOperator:
     # ---- Waiting: scripts, background mode ----
 
     def execute(self, context):
+        global current
         clear_problem()
-        run = None
         try:
-            run = self.plan(context)
+            current = run = self.plan(context)
             while not run.wait(0.1):
                 self.between(context)
             if run.error is not None:
                 raise run.error
             self.finish(context, run.result)
         except KeyboardInterrupt:
-            if run is not None:
-                run.stop()
+            stop_all()
             raise
         except (native.Error, remedies.Problem) as error:
             return self._failed(error)
+        finally:
+            current = None
         return {"FINISHED"}
 
     # ---- Not waiting: the user interface ----

@@ -193,7 +193,7 @@ class MAQUETTE_OT_rerun_with(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context):
-        return MAQUETTE_OT_rerun.poll.__func__(cls, context)
+        return job.current is None and poll_mesh(cls, context)
 
     def invoke(self, context, event):
         # The dialog shows the sidebar's own properties, filled from the object.

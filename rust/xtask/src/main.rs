@@ -95,6 +95,7 @@ fn package(library: Option<PathBuf>) -> Result<(), String> {
         target().join("release").join(package::LIBRARY)
     };
     let out = root().join("dist");
+    println!("{}", package::blender(&root(), &library, &out)?.display());
     println!("{}", package::houdini(&root(), &library, &out)?.display());
     Ok(())
 }
