@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PICTURE = os.path.join(ROOT, "examples", "bird.png")
 
 TAB = (1143, 210)  # "Maquette" beside the sidebar
-EDGE = (935, 640)  # of the sidebar, to drag
+EDGE = (935, 400)  # of the sidebar, to drag
 IMAGE_TO_3D = (1000, 528)
 CANCEL = (1063, 585)
 DISMISS = (1105, 612)
@@ -146,7 +146,7 @@ def walk(window):
     window.until(lambda s: s["drawn"] > 0, "the sidebar shows Maquette", lambda: window.click(TAB))
     start = window.state()["sidebar"]
     window.until(
-        lambda s: s["sidebar"] > start + 50, "the sidebar is wider", lambda: window.drag(EDGE, (860, 640)), every=3
+        lambda s: s["sidebar"] > start + 50, "the sidebar is wider", lambda: window.drag(EDGE, (860, 400)), every=3
     )
     window.shot("sidebar")
 

@@ -277,6 +277,7 @@ class Refine(Case):
         item.parent = parent
         item.modifiers.new("Bevel", "BEVEL")
         item["note"] = "mine"
+        bpy.context.view_layer.update()
         self.kept = (item.as_pointer(), item.name, item.data.name, parent, item.matrix_local.copy())
         return item
 
