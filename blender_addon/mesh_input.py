@@ -4,7 +4,7 @@
 import numpy
 
 from . import native, picture, remedies, result
-from .frame import Frame
+from .frame import Frame, rotated_to_engine
 
 
 class MeshInput:
@@ -54,8 +54,6 @@ def frame_of(item, local_positions):
 
 
 def _rotated_normals(mesh):
-    from .frame import rotated_to_engine
-
     return rotated_to_engine(_read(mesh.vertices, "normal", 3, numpy.float32))
 
 

@@ -12,7 +12,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import engine, schema_ui
+from . import engine, job, schema_ui
 
 PLACEMENTS = (
     ("CURSOR", "3D Cursor", "Where the 3D cursor is"),
@@ -83,8 +83,6 @@ class MaquetteSettings(bpy.types.PropertyGroup):
 
 
 def _fraction(_):
-    from . import job
-
     return job.current.fraction * 100 if job.current else 0.0
 
 

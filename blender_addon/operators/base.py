@@ -3,6 +3,8 @@
 
 import json
 
+import bpy
+
 from .. import engine, properties, remedies, schema_ui
 
 
@@ -43,8 +45,6 @@ class Target:
         self._name, self._uid = item.name, getattr(item, "session_uid", None)
 
     def find(self):
-        import bpy
-
         if self._uid is not None:
             item = next((item for item in bpy.data.objects if item.session_uid == self._uid), None)
         else:

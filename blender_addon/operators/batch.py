@@ -5,6 +5,7 @@ import os
 
 import bpy
 from bpy.props import StringProperty
+from mathutils import Matrix
 
 from .. import engine, job, native, picture, properties, result
 from ..frame import Frame
@@ -51,8 +52,6 @@ class MAQUETTE_OT_batch(RecipeOperator, job.JobOperator, bpy.types.Operator):
                 self._ready.append((path, name, done))
 
     def preview_matrix(self, context, positions):
-        from mathutils import Matrix
-
         return Matrix.Translation(self._place()) @ Frame.of_result(positions, self._size).matrix()
 
     def between(self, context):

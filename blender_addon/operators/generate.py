@@ -5,6 +5,7 @@ import os
 
 import bpy
 from bpy.props import StringProperty
+from mathutils import Matrix
 
 from .. import engine, job, picture, properties, remedies, result
 from ..frame import Frame
@@ -74,8 +75,6 @@ class MAQUETTE_OT_image_to_3d(PictureOperator, job.JobOperator, bpy.types.Operat
         return job.Run(self.bl_label, job.single(started))
 
     def preview_matrix(self, context, positions):
-        from mathutils import Matrix
-
         return Matrix.Translation(self._location) @ Frame.of_result(positions, self._size).matrix()
 
     def finish(self, context, done):

@@ -4,10 +4,10 @@
 import json
 
 import bpy
-import numpy
 from bpy.props import EnumProperty, StringProperty
+from mathutils import Matrix
 
-from .. import detail, engine, job, native, properties, remedies, result, schema_ui, views
+from .. import detail, engine, job, properties, remedies, result, schema_ui, views
 from ..mesh_input import MeshInput
 from .base import Target, poll_mesh
 from .generate import PictureOperator
@@ -42,8 +42,9 @@ class RefineOperator(PictureOperator, job.JobOperator):
         return context.active_object.maquette.picture or super().default_picture(context)
 
     def preview_matrix(self, context, positions):
+        # A little larger than the object, which it covers.
         try:
-            return self._target.find().matrix_world @ self._mesh.frame.matrix()
+            return self._target.find().matrix_world @ self._mesh.frame.matrix() @ Matrix.Scale(1.01, 4)
         except remedies.Problem:
             return None
 
@@ -87,13 +88,10 @@ class MAQUETTE_OT_retexture(RefineOperator, bpy.types.Operator):
         check_uvs(context.active_object, mesh)
         source, _, self._image = self.picture_of(context)
         self._recipe = self.recipe_of(context, task="texture")
-        return job.Run(self.bl_label, self._steps(mesh, source), 2)
-
-    def _steps(self, mesh, source):
-        looked = yield engine.context().start(picture=source, recipe=views.quick_look(self._recipe), name=self._name)
-        elevation = schema_ui.look_up(self._recipe, ("views", "elevation_degrees")) or 0.0
-        posed = looked.views() + [views.front(mesh, looked.image(native.IMAGE_CUTOUT), elevation)]
-        return (yield engine.context().start(mesh=mesh.to_native(), views=posed, recipe=self._recipe, name=self._name))
+        started = engine.context().start(
+            picture=source, mesh=mesh.to_native(), recipe=self._recipe, name=self._name
+        )
+        return job.Run(self.bl_label, job.single(started))
 
     def finish(self, context, done):
         self.give_texture(done, dict(self._recipe, task="generate"))

@@ -153,7 +153,7 @@ def walk(window):
     # Esc stops the job; the scene is as it was.
     before = window.fresh()
     start_job(window)
-    window.until(lambda s: s["preview"], "the mesh takes shape")
+    window.until(lambda s: s["preview"] and s["fraction"] > 0.15, "the mesh takes shape")
     window.move(VIEWPORT)
     window.shot("working")
     # Blender stays usable: what Esc ends here is the artist's own work, not the job.
@@ -182,7 +182,8 @@ def walk(window):
     state = window.until(lambda s: s["run"] is None and s["meshes"], "the object is there")
     check(list(state["meshes"]) == ["bird"] and not state["problem"], "wrong result: %s" % state)
     window.move(VIEWPORT)
-    time.sleep(2)
+    window.fresh()
+    time.sleep(3)
     window.shot("result")
     window.key("ctrl+z")
     window.until(lambda s: not s["meshes"], "one undo step takes it away", patience=20)
@@ -196,6 +197,7 @@ def walk(window):
     state = window.until(lambda s: s["run"] is None, "Retexture ends")
     check(state["textures"] != texture and not state["problem"], "no new texture: %s" % state)
     window.move(VIEWPORT)
+    window.fresh()
     window.shot("retextured")
     window.key("ctrl+z")
     window.until(lambda s: s["textures"] == texture, "one undo step brings the old texture back", patience=20)

@@ -8,6 +8,7 @@ import os
 import sys
 
 import bpy
+from mathutils import Euler
 
 package, picture, state_path = sys.argv[sys.argv.index("--") + 1 :]
 
@@ -16,6 +17,7 @@ bpy.ops.preferences.addon_enable(module="maquette")
 from maquette import job, panels, preview  # noqa: E402
 
 bpy.context.preferences.view.show_splash = False
+bpy.context.preferences.view.smooth_view = 0
 bpy.data.objects.remove(bpy.data.objects["Cube"])
 # Quick, but long enough to be cancelled.
 bpy.context.scene.maquette.preset = "draft"
@@ -25,8 +27,9 @@ for area in bpy.context.window_manager.windows[0].screen.areas:
         space = area.spaces.active
         space.show_region_ui = True
         space.shading.color_type = "TEXTURE"
-        space.region_3d.view_distance = 6.5
-        space.region_3d.view_location = (0, 0, 0.9)
+        space.region_3d.view_distance = 5.0
+        space.region_3d.view_location = (0.5, 0, 0.9)
+        space.region_3d.view_rotation = Euler((1.25, 0, 0.35)).to_quaternion()
 
 drawn = 0
 draw = panels.MAQUETTE_PT_main.draw
