@@ -1,4 +1,5 @@
-"""Headless tests of the Blender add-on: python headless.py PACKAGE.zip, with a Python that has bpy.
+"""Headless tests of the Blender add-on: python headless.py PACKAGE.zip [TEST ...], with a Python that has bpy, or
+blender -b --factory-startup --python headless.py -- PACKAGE.zip, with BLENDER_USER_RESOURCES set to an empty folder.
 
 The package is installed as an artist would: as an extension where Blender has them, else as an add-on, in a folder of
 its own. Runs are small, so that the whole takes a minute or two.
@@ -13,7 +14,7 @@ import time
 import unittest
 
 FOLDER = tempfile.TemporaryDirectory()
-os.environ["BLENDER_USER_RESOURCES"] = FOLDER.name
+os.environ.setdefault("BLENDER_USER_RESOURCES", FOLDER.name)
 os.environ["XDG_CACHE_HOME"] = os.path.join(FOLDER.name, "cache")  # the engine's
 os.environ["HOME"] = FOLDER.name
 
@@ -484,9 +485,10 @@ def job_at_work():
 
 
 if __name__ == "__main__":
-    ADDON = install(os.path.abspath(sys.argv[1]))
+    arguments = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
+    ADDON = install(os.path.abspath(arguments[0]))
     print("Blender", bpy.app.version_string, "add-on", ADDON.__name__, flush=True)
-    outcome = unittest.main(argv=sys.argv[:1] + sys.argv[2:], exit=False, verbosity=2).result
+    outcome = unittest.main(argv=["headless", *arguments[1:]], exit=False, verbosity=2).result
     sys.stdout.flush()
     sys.stderr.flush()
     FOLDER.cleanup()
