@@ -14,7 +14,7 @@ _FIRST = (("preset",), ("seed",))
 
 def _wrapped(layout, context, text, icon):
     """Text over as many lines as the sidebar's width needs."""
-    width = max(int(context.region.width / (7 * context.preferences.system.ui_scale)) - 4, 20)
+    width = max(int(context.region.width / (7.5 * context.preferences.system.ui_scale)) - 9, 12)
     column = layout.column(align=True)
     column.scale_y = 0.8
     for k, line in enumerate(textwrap.wrap(text, width) or [""]):

@@ -24,7 +24,11 @@ class Setting:
     def __init__(self, path, schema):
         self.path, self.schema = path, schema
         self.name = "_".join(path)
-        self.label = path[-1].replace("_", " ").title()
+        label = path[-1]
+        for ending, unit in (("_px", " (px)"), ("_degrees", " (°)")):
+            if label.endswith(ending):
+                label = label[: -len(ending)] + unit
+        self.label = label.replace("_", " ").title().replace("(Px)", "(px)")
         self.section = path[0] if len(path) > 1 else ""
         self.choices = [(c["const"], c.get("description", "")) for c in schema.get("oneOf", []) if "const" in c]
 

@@ -210,7 +210,11 @@ class MAQUETTE_OT_rerun_with(bpy.types.Operator):
     def execute(self, context):
         recipe = context.scene.maquette.recipe
         self._restore(context)
-        bpy.ops.maquette.rerun("INVOKE_DEFAULT", recipe=recipe)
+        try:
+            bpy.ops.maquette.rerun("INVOKE_DEFAULT", recipe=recipe)
+        except RuntimeError as error:  # what was reported there, which the sidebar shows
+            self.report({"ERROR"}, str(error).strip())
+            return {"CANCELLED"}
         return {"FINISHED"}
 
     def cancel(self, context):

@@ -21,6 +21,7 @@ IMAGE_TO_3D = (1000, 528)
 CANCEL = (1063, 585)
 DISMISS = (1105, 612)
 RETEXTURE = (1000, 651)
+RERUN_WITH = (1000, 694)
 VIEWPORT = (300, 750)
 PATIENCE = 180  # seconds; CI machines are slow
 
@@ -201,6 +202,16 @@ def walk(window):
     window.shot("retextured")
     window.key("ctrl+z")
     window.until(lambda s: s["textures"] == texture, "one undo step brings the old texture back", patience=20)
+
+    # The dialog of Rerun with..., taken as it is: everything comes from the cache.
+    def rerun():
+        window.click(RERUN_WITH)
+        time.sleep(2)
+        window.key("Return")
+
+    window.until(lambda s: s["textures"] != texture, "Rerun gives new textures", rerun, every=15)
+    state = window.until(lambda s: s["run"] is None, "Rerun ends")
+    check(list(state["meshes"]) == ["bird"] and not state["problem"], "wrong result: %s" % state)
 
 
 def start_job(window):
