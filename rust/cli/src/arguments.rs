@@ -58,8 +58,11 @@ pub(crate) struct Texture {
     /// The mesh: .glb, .gltf or .obj.
     pub(crate) mesh: PathBuf,
     /// Folder with the views (0_albedo.png ... or front.png ...), or a 640x960 sheet of six.
-    #[arg(value_name = "VIEWS_DIR")]
-    pub(crate) views: PathBuf,
+    #[arg(value_name = "VIEWS_DIR", required_unless_present = "picture")]
+    pub(crate) views: Option<PathBuf>,
+    /// One picture of the front instead of views; the rest continues its colours.
+    #[arg(long, value_name = "FILE", conflicts_with = "views")]
+    pub(crate) picture: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) job: Job,
 }

@@ -152,6 +152,13 @@ fn views_written_out_can_be_given_back() {
         (positions, uvs, indices)
     };
     assert!(geometry("a.glb") == geometry("c.glb"));
+    // One picture of the front serves as well; one or the other has to be given.
+    let picture =
+        ["texture", &folder.text("a.glb"), "--picture", &folder.text("disc.png"), "-o", &folder.text("d.glb")];
+    let texture = small(&picture);
+    assert!(texture.status.success(), "{}", text(&texture.stderr));
+    assert!(geometry("a.glb") == geometry("d.glb"));
+    assert_eq!(maquette(&["texture", &folder.text("a.glb")]).status.code(), Some(2));
 }
 
 #[test]
