@@ -24,8 +24,10 @@ fn disc(path: &Path) {
 }
 
 /// Settings that make a job as small as it can be.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 16] = [
     "--no-cache",
+    "--set",
+    "detail.enabled=false",
     "--set",
     "coarse.resolution=24",
     "--set",
@@ -123,6 +125,7 @@ fn the_same_seed_gives_the_same_file() {
         let target = folder.text(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
         command.args(["generate", &picture, "-q", "-o", &target]).args(SMALL).arg("views.size_px=96");
+        command.args(["--set", "detail.enabled=true", "--set", "detail.iterations=6"]);
         assert!(command.env("RAYON_NUM_THREADS", threads).status().unwrap().success());
         fs::read(target).unwrap()
     };
