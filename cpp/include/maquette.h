@@ -256,7 +256,8 @@ MAQ_API maq_status maq_job_view_count(maq_job job, uint32_t *count);
 MAQ_API maq_status maq_job_view(maq_job job, uint32_t index, maq_view *view);
 /* JSON: health of the mesh, timings, provenance, warnings. */
 MAQ_API size_t maq_job_report(maq_job job, char *text, size_t capacity);
-/* Writes mesh and textures: .glb .gltf .obj .ply, by the extension. Each file is written whole or not at all. */
+/* Writes mesh and textures: .glb .gltf .obj .ply, by the extension. Each file is written whole or not at all. A library that
+ * was built with OpenVDB also writes the solid as a level set: .vdb. */
 MAQ_API maq_status maq_job_save(maq_job job, const char *path);
 /* Writes one image as PNG, whole or not at all. */
 MAQ_API maq_status maq_job_save_image(maq_job job, maq_image_kind kind, const char *path);

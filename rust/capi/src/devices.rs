@@ -32,10 +32,11 @@ fn cpu() -> abi::DeviceInfo {
     use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
     let wanted =
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
-    let system = System::new_with_specifics(wanted);
-    let brand = system.cpus().first().map_or("", |cpu| cpu.brand().trim());
-    let mut info =
-        abi::DeviceInfo { kind: MAQ_DEVICE_CPU, memory_bytes: system.total_memory(), ..abi::DeviceInfo::zeroed() };
+    let system = System::new_with_specifics(wanted).ok();
+    let brand = system.as_ref().and_then(|system| system.cpus().first()).map_or("", |cpu| cpu.brand().trim());
+    // 0: unknown.
+    let memory_bytes = system.as_ref().map_or(0, System::total_memory);
+    let mut info = abi::DeviceInfo { kind: MAQ_DEVICE_CPU, memory_bytes, ..abi::DeviceInfo::zeroed() };
     fill(&mut info.name, if brand.is_empty() { "CPU" } else { brand });
     info
 }

@@ -211,7 +211,9 @@ exports! {
             let output = registry::job(job)?.output()?;
             // SAFETY: the header's contract.
             let path = unsafe { read_path(path, "path")? };
-            Ok(io::write_mesh(required(path.as_deref())?, &output.asset)?)
+            let path = required(path.as_deref())?;
+            let is_volume = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("vdb"));
+            if is_volume { sdf::save_volume(path, &output.asset.mesh) } else { Ok(io::write_mesh(path, &output.asset)?) }
         })
     }
 

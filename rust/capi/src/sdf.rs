@@ -1,4 +1,6 @@
-//! `maq_mesh_sdf`: a host's mesh as a signed distance field.
+//! Meshes as signed distance fields: `maq_mesh_sdf`, and `maq_job_save` of a volume.
+
+use std::path::Path;
 
 use maquette_core::{Mesh, Progress};
 use maquette_geometry::mesh_to_sdf::mesh_to_sdf;
@@ -30,4 +32,28 @@ pub(crate) fn signed_distances(mesh: &Mesh, resolution: u32, reach: f32) -> Resu
     let side = resolution as usize + 1;
     let at = |index: usize| grid.values()[(index % side * side + index / side % side) * side + index / (side * side)];
     Ok((0..side * side * side).map(at).collect())
+}
+
+/// Writes the solid inside `mesh` as an OpenVDB level set.
+#[cfg(feature = "openvdb")]
+pub(crate) fn save_volume(path: &Path, mesh: &Mesh) -> Result<()> {
+    /// Voxels along the longest side.
+    const RESOLUTION: usize = 128;
+    maquette_vdb::write_mesh(path, mesh, RESOLUTION).map_err(|error| match error {
+        maquette_vdb::Error::Core(error) => error.into(),
+        maquette_vdb::Error::Geometry(error) => Error::argument(error.to_string()),
+        other => Error::new(crate::abi::MAQ_ERROR_IO, other.to_string()),
+    })
+}
+
+/// Refuses: nothing here writes volumes.
+#[cfg(not(feature = "openvdb"))]
+pub(crate) fn save_volume(path: &Path, _mesh: &Mesh) -> Result<()> {
+    Err(Error::new(
+        crate::abi::MAQ_ERROR_IO,
+        format!(
+            "{}: this library was built without OpenVDB; use .glb, .gltf, .obj or .ply, or maq_mesh_sdf for distances",
+            path.display()
+        ),
+    ))
 }

@@ -210,6 +210,28 @@ fn fraction_is_one_only_after_success() {
     assert!(progress.fraction < 1.0 && progress.stage == abi::MAQ_STAGE_FINISH);
 }
 
+/// With the feature `openvdb` a mesh is saved as a volume, without it the error says what is missing.
+#[test]
+fn volumes_are_saved_where_openvdb_is_built_in() {
+    let context = context();
+    let job = testing::start_job(context, |_| Ok(outcome())).unwrap();
+    assert_eq!(wait(job), MAQ_OK);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("solid.VDB");
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: a string with its end.
+    let status = unsafe { maq_job_save(job, name.as_ptr()) };
+    if cfg!(feature = "openvdb") {
+        assert_eq!(status, MAQ_OK);
+        assert_eq!(std::fs::read(&path).unwrap()[..4], *b" BDV");
+    } else {
+        assert_eq!(status, abi::MAQ_ERROR_IO);
+        // SAFETY: the buffer has the size given.
+        let reason = text(|buffer, capacity| unsafe { maq_last_error(buffer, capacity) });
+        assert!(reason.contains("without OpenVDB") && !path.exists(), "{reason}");
+    }
+}
+
 /// A preview stays readable until the next one is asked for, however many the job makes.
 #[test]
 fn a_lent_preview_stays() {
