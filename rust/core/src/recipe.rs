@@ -223,6 +223,25 @@ pub enum Symmetry {
     Off,
 }
 
+/// Which maps make views that disagree agree with one mesh (LSS3D).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Shifting {
+    /// 2D and 3D shifting where silhouettes disagree, else none.
+    #[default]
+    Auto,
+    /// None: views are taken as they are.
+    Off,
+    /// 2D shifting: where in the view a pixel is read.
+    #[serde(rename = "2d")]
+    Plane,
+    /// 3D shifting: how the normals that are read are turned.
+    #[serde(rename = "3d")]
+    Turn,
+    /// 2D and 3D shifting.
+    Both,
+}
+
 /// Sharpening the mesh by vertex moves under continuous remeshing (LSS3D's mesh optimisation).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -252,6 +271,8 @@ pub struct Detail {
     pub contour_weight: f64,
     /// Left-right symmetry: mirrored views as further views.
     pub symmetry: Symmetry,
+    /// Maps that make views which disagree agree with one mesh.
+    pub shifting: Shifting,
 }
 
 impl Default for Detail {
@@ -266,6 +287,7 @@ impl Default for Detail {
             mask_weight: 20.0,
             contour_weight: 3.0,
             symmetry: Symmetry::Auto,
+            shifting: Shifting::Auto,
         }
     }
 }
@@ -292,11 +314,23 @@ pub struct Texture {
     /// Rounds that sharpen edges and flatten what is between them.
     #[schemars(range(min = 0, max = 16))]
     pub edge_rounds: u32,
+    /// Rounds that align the views to the mesh and to one another before their colours are taken, where silhouettes
+    /// disagree; 0 leaves the views as they are.
+    #[schemars(range(min = 0, max = 16))]
+    pub shift_rounds: u32,
 }
 
 impl Default for Texture {
     fn default() -> Self {
-        Self { cell: 0.0025, view_power: 2.0, footprint_samples: 4, smoothness: 0.02, iterations: 150, edge_rounds: 3 }
+        Self {
+            cell: 0.0025,
+            view_power: 2.0,
+            footprint_samples: 4,
+            smoothness: 0.02,
+            iterations: 150,
+            edge_rounds: 3,
+            shift_rounds: 2,
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use maquette_core::{Mesh, Progress, Views};
 use crate::large_steps::{LargeStepsAdam, LargeStepsSettings};
 use crate::losses::{LossWeights, MeshLosses};
 use crate::mend::mend;
-use crate::mirror::find_mirror_plane;
+use crate::mirror::{MirrorPlane, find_mirror_plane};
 use crate::parts::without_small_parts;
 use crate::refusion::fuse;
 use crate::remesh::{Remesh, remesh};
+use crate::shifting::{Alignment, Shift, ShiftSettings};
 use crate::{Error, Result};
 
 /// One level of resolution.
@@ -45,6 +46,8 @@ pub struct DetailSettings {
     pub mirror_weight: f32,
     /// How moves are smoothed.
     pub large_steps: LargeStepsSettings,
+    /// How views that disagree are made to agree.
+    pub shift: ShiftSettings,
 }
 
 impl From<&recipe::Detail> for DetailSettings {
@@ -76,6 +79,7 @@ impl From<&recipe::Detail> for DetailSettings {
             symmetry: recipe.symmetry,
             mirror_weight: 1.0,
             large_steps: LargeStepsSettings::default(),
+            shift: ShiftSettings { shifting: recipe.shifting, ..ShiftSettings::default() },
         }
     }
 }
@@ -93,20 +97,30 @@ const COARSE_CONTOUR: f32 = 5.0 / 3.0;
 /// The last level settles: from each of these shares of its steps on it takes smaller ones. The mesh is mended there, so
 /// that what mending smoothed is sharpened again.
 const SETTLING: [(f32, f32); 2] = [(0.6, 0.4), (0.85, 0.15)];
+/// From this share of the last level's steps on, views are read by the whole maps.
+const SHIFTED_WHOLE: f32 = 0.75;
 /// Most rounds of [`mend`].
 const MEND_ROUNDS: usize = 12;
 
+/// What [`sharpen`] gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sharpened {
+    /// The mesh.
+    pub mesh: Mesh,
+    /// The maps of every view; none where views were not shifted.
+    pub shifts: Option<Vec<Shift>>,
+}
+
 /// Pulls `mesh` to `views`. Where levels fuse, topology may change; everything else keeps it.
-pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: &Progress) -> Result<Mesh> {
+pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: &Progress) -> Result<Sharpened> {
     mesh.validate()?;
     if settings.remesh_every == 0 {
         return Err(Error::invalid("steps between two remeshings are 0; give 1 or more"));
     }
     let mut mesh = Mesh { normals: None, corner_uvs: None, ..mesh.clone() };
-    let plane = find_mirror_plane(views, settings.symmetry, progress)?;
-    let all_views = plane.map_or_else(|| views.clone(), |plane| plane.with_mirrored(views));
-    let mut view_weights = vec![1.0; views.views.len()];
-    view_weights.resize(all_views.views.len(), settings.mirror_weight);
+    let shifting = settings.shift.wanted(views)?;
+    let mut alignment = Alignment::new(views)?;
+    let mut plane = None;
     let step_count: usize = settings.levels.iter().map(|level| level.iterations).sum();
     let mut step = 0;
     let mut state = vec![0.0; mesh.positions.len() * LargeStepsAdam::STATE_WIDTH];
@@ -114,7 +128,16 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
     for (index, level) in settings.levels.iter().enumerate() {
         progress.check()?;
         let last = index + 1 == settings.levels.len();
-        let mut losses = MeshLosses::with_view_weights(&all_views, level.view_size_px, &view_weights)?;
+        if shifting {
+            alignment.align(&mesh, &settings.shift);
+            progress.check()?;
+        }
+        let mut share = settings.shift.share;
+        let shifted = if shifting { alignment.apply(views, share)? } else { views.clone() };
+        if shifting || index == 0 {
+            plane = find_mirror_plane(&shifted, settings.symmetry, progress)?;
+        }
+        let mut losses = settings.losses(&shifted, plane, level)?;
         progress.check()?;
         let rounds = Remesh { rounds: 3, ..Remesh::uniform(level.edge_length) };
         remesh(&mut mesh, &mut state, &rounds)?;
@@ -129,6 +152,13 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
                 remesh(&mut mesh, &mut state, &Remesh::uniform(level.edge_length))?;
                 adam.set_mesh(mesh.positions.len(), &mesh.triangles, &state)?;
                 progress.set_preview(mesh.clone());
+                if shifting {
+                    alignment.align(&mesh, &settings.shift);
+                    if last && iteration as f32 >= SHIFTED_WHOLE * level.iterations as f32 {
+                        share = 1.0;
+                    }
+                    losses = settings.losses(&alignment.apply(views, share)?, plane, level)?;
+                }
             }
             for (start, share) in SETTLING {
                 if last && iteration == (start * level.iterations as f32) as usize {
@@ -149,7 +179,21 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
     if left > 0 {
         progress.warn(format!("{left} pairs of triangles of the sharpened mesh still intersect"));
     }
-    Ok(mesh)
+    if shifting {
+        alignment.align(&mesh, &settings.shift);
+    }
+    Ok(Sharpened { mesh, shifts: shifting.then_some(alignment.shifts) })
+}
+
+impl DetailSettings {
+    /// The losses of a level: `views`, and in the mirror where there is one.
+    fn losses(&self, views: &Views, plane: Option<MirrorPlane>, level: &DetailLevel) -> Result<MeshLosses> {
+        let mut weights = vec![1.0; views.views.len()];
+        let Some(plane) = plane else { return MeshLosses::with_view_weights(views, level.view_size_px, &weights) };
+        let views = plane.with_mirrored(views);
+        weights.resize(views.views.len(), self.mirror_weight);
+        MeshLosses::with_view_weights(&views, level.view_size_px, &weights)
+    }
 }
 
 #[cfg(test)]
@@ -194,14 +238,14 @@ mod tests {
             *p = std::array::from_fn(|k| p[k] * radii[k]);
         }
         let views = views_of(&truth, 128);
-        let mesh = sharpen(&sphere(0.3, 12), &views, &settings(), &Progress::new()).unwrap();
+        let mesh = sharpen(&sphere(0.3, 12), &views, &settings(), &Progress::new()).unwrap().mesh;
         let error = |p: &[f32; 3]| ((0..3).map(|k| (p[k] / radii[k]).powi(2)).sum::<f32>().sqrt() - 1.0).abs();
         let mean = mesh.positions.iter().map(error).sum::<f32>() / mesh.positions.len() as f32;
         assert!(mean < 0.008, "{mean}");
         let health = MeshHealth::of(&mesh).unwrap();
         assert!(health.watertight && health.genus == Some(0) && health.outward_fraction > 0.99, "{health:?}");
         assert_eq!(health.self_intersecting_triangles, 0);
-        let again = sharpen(&sphere(0.3, 12), &views, &settings(), &Progress::new()).unwrap();
+        let again = sharpen(&sphere(0.3, 12), &views, &settings(), &Progress::new()).unwrap().mesh;
         assert_eq!(mesh, again, "the same call gives the same mesh");
     }
 
@@ -212,15 +256,15 @@ mod tests {
         settings.levels.truncate(1);
         settings.levels[0].iterations = 10;
         for start in [Mesh::default(), sphere(0.7, 6)] {
-            let mesh = sharpen(&start, &views, &settings, &Progress::new()).unwrap();
+            let mesh = sharpen(&start, &views, &settings, &Progress::new()).unwrap().mesh;
             mesh.validate().unwrap();
         }
         // One triangle, and a ball with a hole.
         let mut open = sphere(0.3, 8);
         open.triangles.truncate(40);
-        sharpen(&open, &views, &settings, &Progress::new()).unwrap().validate().unwrap();
+        sharpen(&open, &views, &settings, &Progress::new()).unwrap().mesh.validate().unwrap();
         let single = Mesh::new(vec![[0.0; 3], [0.3, 0.0, 0.0], [0.0, 0.3, 0.0]], vec![[0, 1, 2]]).unwrap();
-        sharpen(&single, &views, &settings, &Progress::new()).unwrap().validate().unwrap();
+        sharpen(&single, &views, &settings, &Progress::new()).unwrap().mesh.validate().unwrap();
     }
 
     #[test]

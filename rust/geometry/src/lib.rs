@@ -3,6 +3,7 @@
 pub mod adam;
 mod adjacency;
 mod banded;
+pub mod consistency;
 pub mod detail;
 mod error;
 pub mod flexicubes;
@@ -19,6 +20,7 @@ mod real;
 pub mod reconstruct;
 pub mod refusion;
 pub mod remesh;
+pub mod reprojection;
 pub mod sdf_grid;
 pub mod shifting;
 pub mod silhouette;

@@ -105,6 +105,13 @@ pub fn find_mirror_plane(views: &Views, symmetry: Symmetry, progress: &Progress)
     Ok(Some(if frontal_is_best { MirrorPlane::FRONTAL } else { plane }))
 }
 
+/// How deep, on the average along the outlines and in world units, the hull of all silhouettes cuts into each: about 0 for
+/// views of one solid.
+pub fn silhouette_disagreement(views: &Views) -> Result<f32> {
+    let test = MirrorTest::new(views, 4)?;
+    Ok(if test.rays.is_empty() { 0.0 } else { test.own_misfit })
+}
+
 /// How well mirror planes agree with the masks of one set of views.
 struct MirrorTest {
     cameras: Vec<Camera>,

@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use maquette_core::recipe::{Recipe, Task, ViewSourceKind};
-use maquette_core::{Asset, Image, Mesh, Progress, Stage, Views};
+use maquette_core::{Asset, Image, Mesh, Plane, Progress, Stage, Views};
 use maquette_geometry::detail::{DetailSettings, sharpen};
 use maquette_geometry::health::MeshHealth;
 use maquette_geometry::reconstruct;
+use maquette_geometry::shifting::{Alignment, Shift, ShiftSettings};
 use maquette_geometry::simplify::simplify;
 use maquette_texture::{Textured, texture_mesh};
 use serde_json::{Map, Value, json};
@@ -31,8 +32,8 @@ const FINISH: (f32, f32) = (0.98, 0.02);
 const SEGMENT_VERSION: u32 = 1;
 const VIEWS_VERSION: u32 = 1;
 const GEOMETRY_VERSION: u32 = 1;
-const DETAIL_VERSION: u32 = 1;
-const TEXTURE_VERSION: u32 = 1;
+const DETAIL_VERSION: u32 = 2;
+const TEXTURE_VERSION: u32 = 2;
 
 /// Runs a job to its end.
 ///
@@ -44,7 +45,7 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
     let mut job = Job { recipe: &request.recipe, cache, progress, timings: Map::new() };
     if let (Task::Texture, Some(asset)) = (request.task(), &request.mesh) {
         let (views, cutout) = job.views_of(&asset.mesh, request)?;
-        let textured = job.texture(&asset.mesh, None, &views)?;
+        let textured = job.texture(&asset.mesh, None, &views, None)?;
         return job.finish(request, cutout, views, textured);
     }
     let mut cutout = None;
@@ -59,11 +60,11 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
         (None, None) => return Err(neither()),
     };
     let rough = job.geometry(&source)?;
-    let full = job.sharpened(rough, &source.views)?;
+    let (full, shifts) = job.sharpened(rough, &source.views)?;
     let mesh = job.simplified(&full)?;
     let mut posed = source.views.clone();
     posed.views.extend(source.input_view);
-    let textured = job.texture(&mesh, Some(&full), &posed)?;
+    let textured = job.texture(&mesh, Some(&full), &posed, shifts.as_deref())?;
     job.finish(request, cutout, source.views, textured)
 }
 
@@ -150,13 +151,14 @@ impl Job<'_> {
         })
     }
 
-    /// The mesh pulled to the views' normals and outlines, unless the recipe leaves the stage out.
-    fn sharpened(&mut self, mesh: Mesh, views: &Views) -> Result<Mesh> {
+    /// The mesh pulled to the views' normals and outlines, unless the recipe leaves the stage out; and the views' shifts.
+    fn sharpened(&mut self, mesh: Mesh, views: &Views) -> Result<(Mesh, Option<Vec<Shift>>)> {
         if !self.recipe.detail.enabled {
-            return Ok(mesh);
+            return Ok((mesh, None));
         }
         self.stage(Stage::Detail, DETAIL, &["detail"], DETAIL_VERSION, &(&mesh, views), |recipe, progress| {
-            Ok(sharpen(&mesh, views, &DetailSettings::from(&recipe.detail), progress)?)
+            let sharpened = sharpen(&mesh, views, &DetailSettings::from(&recipe.detail), progress)?;
+            Ok((sharpened.mesh, sharpened.shifts))
         })
     }
 
@@ -165,10 +167,19 @@ impl Job<'_> {
         Ok(simplify(mesh, self.recipe.finish.triangles as usize)?)
     }
 
-    fn texture(&mut self, mesh: &Mesh, detail: Option<&Mesh>, views: &Views) -> Result<Textured> {
-        let input = (mesh, detail, views);
-        self.stage(Stage::Texture, TEXTURE, &["texture", "bake"], TEXTURE_VERSION, &input, |recipe, progress| {
-            Ok(texture_mesh(mesh, views, &recipe.texture, &recipe.bake, detail, progress)?)
+    /// `shifts` are those of the first views, if geometry has found any.
+    fn texture(
+        &mut self,
+        mesh: &Mesh,
+        detail: Option<&Mesh>,
+        views: &Views,
+        shifts: Option<&[Shift]>,
+    ) -> Result<Textured> {
+        let input = (mesh, detail, views, shifts);
+        let sections = ["detail", "texture", "bake"];
+        self.stage(Stage::Texture, TEXTURE, &sections, TEXTURE_VERSION, &input, |recipe, progress| {
+            let pushed = texture_shifts(mesh, views, shifts, recipe, progress)?;
+            Ok(texture_mesh(mesh, views, &pushed, &recipe.texture, &recipe.bake, detail, progress)?)
         })
     }
 
@@ -200,6 +211,28 @@ impl Job<'_> {
         self.progress.finish();
         Ok(Outcome { asset, cutout, views, report })
     }
+}
+
+/// How far each view's pixels are moved before they are cast onto `mesh`, in pixels; nothing for views that agree.
+fn texture_shifts(
+    mesh: &Mesh,
+    views: &Views,
+    start: Option<&[Shift]>,
+    recipe: &Recipe,
+    progress: &Progress,
+) -> Result<Vec<Plane<2>>> {
+    let rounds = recipe.texture.shift_rounds as usize;
+    let settings = ShiftSettings { shifting: recipe.detail.shifting, ..ShiftSettings::default() };
+    if rounds == 0 || !settings.wanted(views)? {
+        return Ok(Vec::new());
+    }
+    let mut alignment = Alignment::new(views)?;
+    if let Some(start) = start {
+        alignment.shifts[..start.len()].clone_from_slice(start);
+    }
+    alignment.align(mesh, &settings);
+    alignment.align_colors(mesh, views, &settings, rounds, progress)?;
+    Ok(alignment.shifts.iter().map(Shift::pushed_px).collect())
 }
 
 /// Whether a mesh is closed, manifold and so on, as JSON.

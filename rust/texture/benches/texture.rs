@@ -23,7 +23,7 @@ fn whole(bencher: Bencher, size: u32) {
     let (mesh, views) = scene();
     let mut recipe = Recipe::default();
     recipe.bake.texture_size = size;
-    bencher.bench_local(|| texture_mesh(&mesh, &views, &recipe.texture, &recipe.bake, None, &Progress::new()));
+    bencher.bench_local(|| texture_mesh(&mesh, &views, &[], &recipe.texture, &recipe.bake, None, &Progress::new()));
 }
 
 /// Mostly the texture space: a small map without edge rounds.
@@ -33,7 +33,7 @@ fn fit(bencher: Bencher) {
     let mut recipe = Recipe::default();
     recipe.bake.texture_size = 64;
     recipe.texture.edge_rounds = 0;
-    bencher.bench_local(|| texture_mesh(&mesh, &views, &recipe.texture, &recipe.bake, None, &Progress::new()));
+    bencher.bench_local(|| texture_mesh(&mesh, &views, &[], &recipe.texture, &recipe.bake, None, &Progress::new()));
 }
 
 /// Mostly unwrapping and baking: one step of a coarse fit, a normal map from a mesh of 200,000 triangles.
@@ -45,5 +45,7 @@ fn bake(bencher: Bencher) {
     recipe.texture.cell = 0.02;
     recipe.texture.iterations = 1;
     recipe.texture.edge_rounds = 0;
-    bencher.bench_local(|| texture_mesh(&mesh, &views, &recipe.texture, &recipe.bake, Some(&detail), &Progress::new()));
+    bencher.bench_local(|| {
+        texture_mesh(&mesh, &views, &[], &recipe.texture, &recipe.bake, Some(&detail), &Progress::new())
+    });
 }

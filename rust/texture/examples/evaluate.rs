@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let views = read_views(&object.join(&folder))?;
         let progress = Progress::new();
         let start = Instant::now();
-        let textured = texture_mesh(&mesh, &views, &recipe.texture, &recipe.bake, None, &progress)?;
+        let textured = texture_mesh(&mesh, &views, &[], &recipe.texture, &recipe.bake, None, &progress)?;
         let seconds = start.elapsed().as_secs_f64();
         let texture = textured.base_color.to_linear();
         let (mut psnr, mut foreground) = (0.0, 0.0);

@@ -51,10 +51,13 @@ pub struct Report {
 /// Textures `mesh` from `views`: unwraps it where it has no texture coordinates, fits base colour to the views' pixels,
 /// and bakes the normals of `detail`, the mesh before simplification, if given.
 ///
+/// `shifts` moves the pixels of each view, in pixels, before they are cast onto the mesh; empty: they stay.
+///
 /// Errors: an empty or invalid mesh, no view with colour, invalid views, a cancelled job.
 pub fn texture_mesh(
     mesh: &Mesh,
     views: &Views,
+    shifts: &[Plane<2>],
     texture: &recipe::Texture,
     bake: &recipe::Bake,
     detail: Option<&Mesh>,
@@ -76,7 +79,7 @@ pub fn texture_mesh(
     let mut report = Report::default();
 
     let samples = texture.footprint_samples as usize;
-    let footprints = Footprints::cast(mesh, views, samples, &[], part.part(0.0, 0.05))?;
+    let footprints = Footprints::cast(mesh, views, samples, shifts, part.part(0.0, 0.05))?;
     report.pixels = footprints.len();
     if footprints.len() == 0 {
         part.warn("no view shows the mesh, so its texture is plain grey; check that cameras and mesh share one frame");

@@ -11,7 +11,7 @@ fn bake(mesh: &Mesh, detail: &Mesh) -> Textured {
     recipe.bake.texture_size = 256;
     recipe.texture.cell = 0.02;
     let views = six_views(mesh, 32, |_| [0.5; 3]);
-    texture_mesh(mesh, &views, &recipe.texture, &recipe.bake, Some(detail), &Progress::new()).expect("good input")
+    texture_mesh(mesh, &views, &[], &recipe.texture, &recipe.bake, Some(detail), &Progress::new()).expect("good input")
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn without_detail_there_is_no_map() {
         (bake.normal_map, bake.texture_size) = (wanted, 64);
         let mut texture = recipe.texture.clone();
         texture.cell = 0.02;
-        texture_mesh(&mesh, &views, &texture, &bake, detail, &Progress::new()).unwrap().normal_map
+        texture_mesh(&mesh, &views, &[], &texture, &bake, detail, &Progress::new()).unwrap().normal_map
     };
     assert!(run(None, true).is_none() && run(Some(&mesh), false).is_none() && run(Some(&mesh), true).is_some());
 }

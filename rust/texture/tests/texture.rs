@@ -16,7 +16,7 @@ fn recipe(texture_size: u32) -> Recipe {
 }
 
 fn run(mesh: &Mesh, views: &Views, recipe: &Recipe) -> Textured {
-    texture_mesh(mesh, views, &recipe.texture, &recipe.bake, None, &Progress::new()).expect("good input")
+    texture_mesh(mesh, views, &[], &recipe.texture, &recipe.bake, None, &Progress::new()).expect("good input")
 }
 
 /// The textured mesh as a renderer shows it.
@@ -115,7 +115,7 @@ fn overlapping_coordinates_get_the_mean_and_a_warning() {
     let views = six_views(&mesh, 64, |[x, ..]| if x > 0.0 { [0.8, 0.4, 0.4] } else { [0.2, 0.4, 0.4] });
     let progress = Progress::new();
     let recipe = recipe(64);
-    let textured = texture_mesh(&mesh, &views, &recipe.texture, &recipe.bake, None, &progress).unwrap();
+    let textured = texture_mesh(&mesh, &views, &[], &recipe.texture, &recipe.bake, None, &progress).unwrap();
     assert!(textured.report.shared > 0.5);
     assert!(progress.warnings().iter().any(|warning| warning.contains("keep_uvs")), "{:?}", progress.warnings());
     let middle = textured.base_color.to_linear().at(32, 40);
@@ -170,7 +170,7 @@ fn every_step_can_be_cancelled() {
             }
         });
         slot.set(progress.clone()).unwrap();
-        texture_mesh(&mesh, &views, &recipe.texture, &recipe.bake, Some(&detail), &progress)
+        texture_mesh(&mesh, &views, &[], &recipe.texture, &recipe.bake, Some(&detail), &progress)
     };
     run(usize::MAX).unwrap();
     let all = steps.load(Ordering::SeqCst);
@@ -192,7 +192,7 @@ fn hostile_meshes_are_textured_or_refused() {
     recipe.texture.cell = 0.02;
     let texture = |positions: Vec<[f32; 3]>, triangles: Vec<[u32; 3]>| {
         let mesh = Mesh { positions, triangles, normals: None, corner_uvs: None };
-        texture_mesh(&mesh, &views, &recipe.texture, &recipe.bake, Some(&mesh), &Progress::new()).map(|textured| {
+        texture_mesh(&mesh, &views, &[], &recipe.texture, &recipe.bake, Some(&mesh), &Progress::new()).map(|textured| {
             assert_eq!(textured.mesh.corner_uvs.as_ref().map(Vec::len), Some(mesh.triangles.len()));
             textured.mesh.validate().unwrap();
             assert!(textured.base_color.pixels().iter().all(|pixel| pixel[3] == 255));
@@ -236,7 +236,8 @@ fn hostile_meshes_are_textured_or_refused() {
 fn hostile_views_are_refused_or_ignored() {
     let mesh = cube([0.0; 3], 0.27);
     let recipe = recipe(64);
-    let texture = |views: &Views| texture_mesh(&mesh, views, &recipe.texture, &recipe.bake, None, &Progress::new());
+    let texture =
+        |views: &Views| texture_mesh(&mesh, views, &[], &recipe.texture, &recipe.bake, None, &Progress::new());
     let good = six_views(&mesh, 32, pattern);
     let mut nan = good.clone();
     nan.views[3].color.as_mut().unwrap().data[77][1] = f32::NAN;
@@ -256,7 +257,8 @@ fn hostile_views_are_refused_or_ignored() {
     let empty: Vec<View> =
         good.views.iter().map(|view| View { mask: Plane::filled(32, 32, [0.0]), ..view.clone() }).collect();
     let progress = Progress::new();
-    let grey = texture_mesh(&mesh, &Views { views: empty }, &recipe.texture, &recipe.bake, None, &progress).unwrap();
+    let grey =
+        texture_mesh(&mesh, &Views { views: empty }, &[], &recipe.texture, &recipe.bake, None, &progress).unwrap();
     assert_eq!(grey.report.seen, 0.0);
     assert!(progress.warnings()[0].contains("no view shows the mesh"));
     for pixel in grey.base_color.to_linear().data {

@@ -1,0 +1,71 @@
+//! How well views agree with one another on a mesh: LSS3D's two measures, before and after shifting.
+//!
+//! For every view, the two views next to it are projected onto the mesh and seen from there. The flow between that and
+//! the view itself is our own pyramidal Lucas-Kanade on smooth maps, see [`crate::shifting`], in place of the paper's RAFT.
+
+use maquette_core::recipe::Shifting;
+use maquette_core::{Mesh, Plane, Views};
+use maquette_raster::{NormalViews, Shading};
+use serde::Serialize;
+
+use crate::Result;
+use crate::reprojection::reproject;
+use crate::shifting::{AlignedView, Shift, ShiftSettings};
+
+/// Means over all views' pixels that a neighbouring view sees, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Consistency {
+    /// Mean squared difference of the projected and the view's own colours, linear light, over channels.
+    pub reprojection_mse: f64,
+    /// Mean length of the flow between them in pixels.
+    pub flow_error_px: f64,
+    /// Pixels that were compared.
+    pub pixels: usize,
+}
+
+/// Compares `views`, each read by its map of `shifts`, on `mesh`, which must be valid. Views without colour are left out.
+pub fn consistency(mesh: &Mesh, views: &Views, shifts: &[Shift]) -> Result<Consistency> {
+    views.validate()?;
+    crate::Error::check_length("shifts", shifts.len(), views.views.len(), "one for each view")?;
+    let cameras: Vec<_> = views.views.iter().map(|view| view.camera.clone()).collect();
+    let mut rendered = NormalViews::new(&cameras, Shading::Flat);
+    rendered.render(&mesh.positions, &mesh.triangles);
+    let settings = ShiftSettings { shifting: Shifting::Plane, normal: 0.0, outline: 0.0, ..ShiftSettings::default() };
+    let (mut squares, mut lengths, mut pixels) = (0.0, 0.0, 0);
+    for (index, view) in views.views.iter().enumerate() {
+        let projected = reproject(views, &rendered.views, shifts, index, &nearest_two(views, index));
+        let own = shifts[index].apply(view);
+        let Some(color) = &own.color else { continue };
+        let mut flow = Shift::new(view.camera.width, view.camera.height);
+        let known = Plane { data: color.data.iter().map(|&[r, g, b, a]| [r * a, g * a, b * a, a]).collect(), ..*color };
+        flow.align(
+            &AlignedView::given(&own).with_color(&known),
+            &AlignedView::rendered(&rendered.views[index]).with_color(&projected),
+            &settings,
+        );
+        for row in 0..view.camera.height {
+            for column in 0..view.camera.width {
+                let (seen, own) = (projected.at(row, column), color.at(row, column));
+                if seen[3] < 0.99 || own[3] < 0.99 {
+                    continue;
+                }
+                squares += (0..3).map(|k| f64::from(seen[k] - own[k]).powi(2)).sum::<f64>() / 3.0;
+                let [dx, dy] = flow.shift_px(column as f32 + 0.5, row as f32 + 0.5);
+                lengths += f64::from(dx.hypot(dy));
+                pixels += 1;
+            }
+        }
+    }
+    let mean = |sum: f64| if pixels > 0 { sum / pixels as f64 } else { 0.0 };
+    Ok(Consistency { reprojection_mse: mean(squares), flow_error_px: mean(lengths), pixels })
+}
+
+/// The two views whose cameras are nearest to that of view `index`.
+fn nearest_two(views: &Views, index: usize) -> Vec<usize> {
+    let own = views.views[index].camera.position;
+    let mut others: Vec<usize> = (0..views.views.len()).filter(|&other| other != index).collect();
+    let distance = |other: &usize| (views.views[*other].camera.position - own).norm();
+    others.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
+    others.truncate(2);
+    others
+}
