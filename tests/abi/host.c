@@ -639,7 +639,7 @@ static void rounds(void) {
     CHECK(maq_job_wait(job, MAQ_FOREVER) == MAQ_ERROR_CANCELLED);
     maq_job_free(job);
     maq_context_free(context);
-    for (int k = 0; k < 1000 && status_value("Threads:") > threads; ++k) pause_ms(1);
+    for (int k = 0; k < (slow() ? 60000 : 5000) && status_value("Threads:") > threads; ++k) pause_ms(1);
     CHECK(status_value("Threads:") == threads);
     if (round == warm - 1) early = bytes_in_use();
   }
