@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use maquette_core::recipe::{Recipe, Task, ViewSourceKind};
+use maquette_core::recipe::{Recipe, Shifting, Task, ViewSourceKind};
 use maquette_core::{Asset, Image, Mesh, Plane, Progress, Stage, Views};
+use maquette_geometry::consistency::consistency;
 use maquette_geometry::detail::{DetailSettings, sharpen};
 use maquette_geometry::health::MeshHealth;
 use maquette_geometry::reconstruct;
@@ -33,7 +34,7 @@ const SEGMENT_VERSION: u32 = 1;
 const VIEWS_VERSION: u32 = 1;
 const GEOMETRY_VERSION: u32 = 1;
 const DETAIL_VERSION: u32 = 2;
-const TEXTURE_VERSION: u32 = 2;
+const TEXTURE_VERSION: u32 = 3;
 
 /// Runs a job to its end.
 ///
@@ -213,6 +214,9 @@ impl Job<'_> {
     }
 }
 
+/// Views that were not sure to disagree are shifted where that lowers their colours' squared difference to this share.
+const MUCH_BETTER: f64 = 0.75;
+
 /// How far each view's pixels are moved before they are cast onto `mesh`, in pixels; nothing for views that agree.
 fn texture_shifts(
     mesh: &Mesh,
@@ -223,15 +227,26 @@ fn texture_shifts(
 ) -> Result<Vec<Plane<2>>> {
     let rounds = recipe.texture.shift_rounds as usize;
     let settings = ShiftSettings { shifting: recipe.detail.shifting, ..ShiftSettings::default() };
-    if rounds == 0 || !settings.wanted(views)? {
+    let sure = settings.wanted(views)?;
+    // Masks may hide a disagreement: where the mesh is given, colours that agree much better tell of it, too.
+    let perhaps = settings.shifting == Shifting::Auto && start.is_none() && recipe.task == Task::Texture;
+    if rounds == 0 || !(sure || perhaps) {
         return Ok(Vec::new());
     }
     let mut alignment = Alignment::new(views)?;
     if let Some(start) = start {
         alignment.shifts[..start.len()].clone_from_slice(start);
     }
+    let before = alignment.shifts.clone();
     alignment.align(mesh, &settings);
+    progress.check()?;
     alignment.align_colors(mesh, views, &settings, rounds, progress)?;
+    if !sure {
+        let mse = |shifts: &[Shift]| consistency(mesh, views, shifts).map(|measured| measured.reprojection_mse);
+        if mse(&alignment.shifts)? > MUCH_BETTER * mse(&before)? {
+            return Ok(Vec::new());
+        }
+    }
     Ok(alignment.shifts.iter().map(Shift::pushed_px).collect())
 }
 
