@@ -118,7 +118,8 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         return Err(Error::invalid("steps between two remeshings are 0; give 1 or more"));
     }
     let mut mesh = Mesh { normals: None, corner_uvs: None, ..mesh.clone() };
-    let shifting = settings.shift.wanted(views)?;
+    let shifting = settings.shift.wanted(views, progress)?;
+    progress.check()?;
     let mut alignment = Alignment::new(views)?;
     let mut plane = None;
     let step_count: usize = settings.levels.iter().map(|level| level.iterations).sum();

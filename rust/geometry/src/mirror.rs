@@ -88,12 +88,12 @@ pub fn find_mirror_plane(views: &Views, symmetry: Symmetry, progress: &Progress)
     if symmetry == Symmetry::Off {
         return Ok(None);
     }
-    let fine = MirrorTest::new(views, 4)?;
+    let fine = MirrorTest::new(views, 4, progress)?;
     progress.check()?;
     if fine.fits(MirrorPlane::FRONTAL) {
         return Ok(Some(MirrorPlane::FRONTAL));
     }
-    let plane = MirrorTest::new(views, 10)?.best_plane(progress)?;
+    let plane = MirrorTest::new(views, 10, progress)?.best_plane(progress)?;
     let plane = fine.descend(plane, 0.5, 0.002, progress)?;
     if fine.fits(plane) {
         return Ok(Some(plane));
@@ -107,8 +107,8 @@ pub fn find_mirror_plane(views: &Views, symmetry: Symmetry, progress: &Progress)
 
 /// How deep, on the average along the outlines and in world units, the hull of all silhouettes cuts into each: about 0 for
 /// views of one solid.
-pub fn silhouette_disagreement(views: &Views) -> Result<f32> {
-    let test = MirrorTest::new(views, 4)?;
+pub fn silhouette_disagreement(views: &Views, progress: &Progress) -> Result<f32> {
+    let test = MirrorTest::new(views, 4, progress)?;
     Ok(if test.rays.is_empty() { 0.0 } else { test.own_misfit })
 }
 
@@ -142,7 +142,7 @@ const OFFSETS: [f32; 5] = [0.0, -0.03, 0.03, -0.06, 0.06];
 
 impl MirrorTest {
     /// Prepares `views`; every `stride`-th pixel in both directions is tested.
-    fn new(views: &Views, stride: usize) -> Result<Self> {
+    fn new(views: &Views, stride: usize, progress: &Progress) -> Result<Self> {
         views.validate()?;
         let mirrored: Vec<View> = views
             .views
@@ -151,6 +151,7 @@ impl MirrorTest {
             .collect();
         let cameras: Vec<Camera> = views.views.iter().map(|view| view.camera.clone()).collect();
         let silhouettes = Silhouette::of_views(&views.views)?;
+        progress.check()?;
         let mut rays = Vec::new();
         let (mut area_of_rays, mut outline) = (0.0, 0.0);
         for (view, silhouette) in views.views.iter().zip(&silhouettes) {
@@ -169,6 +170,7 @@ impl MirrorTest {
         }
         let depth_of_ray = area_of_rays / (rays.len() as f32 * outline);
         let flipped = Silhouette::of_views(&mirrored)?;
+        progress.check()?;
         let mut test = Self { cameras, silhouettes, flipped, rays, depth_of_ray, own_misfit: 0.0 };
         test.own_misfit = test.misfit_with(&[], TOLERANCE);
         Ok(test)

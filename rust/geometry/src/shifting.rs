@@ -77,10 +77,10 @@ impl Default for ShiftSettings {
 
 impl ShiftSettings {
     /// Whether `views` are to be shifted at all.
-    pub fn wanted(&self, views: &Views) -> Result<bool> {
+    pub fn wanted(&self, views: &Views, progress: &Progress) -> Result<bool> {
         Ok(match self.shifting {
             Shifting::Off => false,
-            Shifting::Auto => silhouette_disagreement(views)? > DISAGREEMENT,
+            Shifting::Auto => silhouette_disagreement(views, progress)? > DISAGREEMENT,
             Shifting::Plane | Shifting::Turn | Shifting::Both => true,
         })
     }

@@ -1,6 +1,6 @@
 //! Fewer triangles with the same silhouette: quadric error metrics of the meshoptimizer library, checked afterwards.
 
-use maquette_core::Mesh;
+use maquette_core::{Mesh, Progress};
 use meshopt::{SimplifyOptions, VertexDataAdapter, simplify_with_locks};
 
 use crate::adjacency::Adjacency;
@@ -17,7 +17,7 @@ const ATTEMPTS: usize = 8;
 ///
 /// A closed manifold stays one, and a mesh that does not intersect itself as a rule stays so, if need be with more
 /// triangles than `target`; where that fails, the mesh is returned as it is.
-pub fn simplify(mesh: &Mesh, target: usize) -> Result<Mesh> {
+pub fn simplify(mesh: &Mesh, target: usize, progress: &Progress) -> Result<Mesh> {
     if target == 0 || mesh.triangles.len() <= target {
         return Ok(mesh.clone());
     }
@@ -30,6 +30,7 @@ pub fn simplify(mesh: &Mesh, target: usize) -> Result<Mesh> {
     let mut fixed = vec![false; mesh.positions.len()];
     let mut sound = None;
     for _ in 0..ATTEMPTS {
+        progress.check()?;
         let options = SimplifyOptions::None;
         let kept = simplify_with_locks(indices, &adapter, &fixed, target * 3, LARGEST_ERROR, options, None);
         let triangles = kept.as_chunks::<3>().0;
@@ -122,7 +123,7 @@ mod tests {
         for mesh in [sphere(0.4, 60), torus(0.3, 0.1, 120, 60)] {
             let before = MeshHealth::of(&mesh).unwrap();
             for (target, volume_loss) in [(8000, 0.01), (2000, 0.02), (600, 0.065)] {
-                let simple = simplify(&mesh, target).unwrap();
+                let simple = simplify(&mesh, target, &Progress::new()).unwrap();
                 let after = MeshHealth::of(&simple).unwrap();
                 assert!(simple.triangles.len() <= target.max(8) + 2, "{} {target}", simple.triangles.len());
                 assert!(after.watertight && after.genus == before.genus && after.flipped_edges == 0, "{after:?}");
@@ -130,7 +131,7 @@ mod tests {
                 // 600 triangles are about 30 rings of 10 corners; a 10-gon inscribed in a circle lacks 6.5 % of its area.
                 assert!((after.volume / before.volume - 1.0).abs() < volume_loss, "{} {}", after.volume, before.volume);
             }
-            assert_eq!(simplify(&mesh, 0).unwrap(), mesh);
+            assert_eq!(simplify(&mesh, 0, &Progress::new()).unwrap(), mesh);
         }
     }
 
@@ -156,8 +157,8 @@ mod tests {
 
     #[test]
     fn odd_meshes_do_no_harm() {
-        assert_eq!(simplify(&Mesh::default(), 10).unwrap(), Mesh::default());
+        assert_eq!(simplify(&Mesh::default(), 10, &Progress::new()).unwrap(), Mesh::default());
         let flat = Mesh::new(vec![[0.0; 3]; 30], (0..10).map(|k| [3 * k, 3 * k + 1, 3 * k + 2]).collect()).unwrap();
-        simplify(&flat, 2).unwrap().validate().unwrap();
+        simplify(&flat, 2, &Progress::new()).unwrap().validate().unwrap();
     }
 }

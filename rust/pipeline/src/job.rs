@@ -165,7 +165,7 @@ impl Job<'_> {
 
     fn simplified(&mut self, mesh: &Mesh) -> Result<Mesh> {
         self.progress.check()?;
-        Ok(simplify(mesh, self.recipe.finish.triangles as usize)?)
+        Ok(simplify(mesh, self.recipe.finish.triangles as usize, self.progress)?)
     }
 
     /// `shifts` are those of the first views, if geometry has found any.
@@ -179,7 +179,7 @@ impl Job<'_> {
         let input = (mesh, detail, views, shifts);
         let sections = ["detail", "texture", "bake"];
         self.stage(Stage::Texture, TEXTURE, &sections, TEXTURE_VERSION, &input, |recipe, progress| {
-            let pushed = texture_shifts(mesh, views, shifts, recipe, progress)?;
+            let pushed = texture_shifts(mesh, views, shifts, detail.is_none(), recipe, progress)?;
             Ok(texture_mesh(mesh, views, &pushed, &recipe.texture, &recipe.bake, detail, progress)?)
         })
     }
@@ -222,18 +222,23 @@ fn texture_shifts(
     mesh: &Mesh,
     views: &Views,
     start: Option<&[Shift]>,
+    mesh_is_given: bool,
     recipe: &Recipe,
     progress: &Progress,
 ) -> Result<Vec<Plane<2>>> {
     let rounds = recipe.texture.shift_rounds as usize;
     let settings = ShiftSettings { shifting: recipe.detail.shifting, ..ShiftSettings::default() };
-    let sure = settings.wanted(views)?;
+    // The detail stage has decided already where it ran.
+    let sure =
+        if mesh_is_given || !recipe.detail.enabled { settings.wanted(views, progress)? } else { start.is_some() };
     // Masks may hide a disagreement: where the mesh is given, colours that agree much better tell of it, too.
-    let perhaps = settings.shifting == Shifting::Auto && start.is_none() && recipe.task == Task::Texture;
+    let perhaps = settings.shifting == Shifting::Auto && mesh_is_given;
     if rounds == 0 || !(sure || perhaps) {
         return Ok(Vec::new());
     }
+    progress.check()?;
     let mut alignment = Alignment::new(views)?;
+    progress.check()?;
     if let Some(start) = start {
         alignment.shifts[..start.len()].clone_from_slice(start);
     }
