@@ -629,6 +629,8 @@ static long bytes_in_use(void) {
 /* Jobs that are started and cancelled leave neither memory nor threads behind. */
 static void rounds(void) {
   const int warm = slow() ? 5 : 20, count = slow() ? 20 : 200;
+  /* Those of an earlier case may still be ending. */
+  for (int k = 0; k < (slow() ? 60000 : 5000) && status_value("Threads:") > 1; ++k) pause_ms(1);
   const long threads = status_value("Threads:");
   long early = 0;
   for (int round = 0; round < warm + count; ++round) {
