@@ -4,6 +4,10 @@ const fs = require('fs');
 const path = require('path');
 const validator = require('gltf-validator');
 
+// Without tangents in the file, glTF has viewers make those of MikkTSpace, which the normal map is baked for. The validator
+// warns of it all the same; tangents in the file would split vertices along every chart.
+const EXPECTED = ['MESH_PRIMITIVE_GENERATED_TANGENT_SPACE'];
+
 async function main(files) {
   let failures = 0;
   for (const file of files) {
@@ -12,12 +16,12 @@ async function main(files) {
       externalResourceFunction: (uri) =>
         Promise.resolve(new Uint8Array(fs.readFileSync(path.join(path.dirname(file), decodeURIComponent(uri))))),
     });
-    const { numErrors, numWarnings, messages } = report.issues;
-    console.log(`${file}: ${numErrors} errors, ${numWarnings} warnings`);
-    for (const message of messages.filter((m) => m.severity < 2)) {
+    const found = report.issues.messages.filter((m) => m.severity < 2 && !EXPECTED.includes(m.code));
+    console.log(`${file}: ${report.issues.numErrors} errors, ${found.length} unexpected errors and warnings`);
+    for (const message of found) {
       console.log(`  ${message.code} ${message.message} ${message.pointer}`);
     }
-    failures += numErrors + numWarnings;
+    failures += found.length;
   }
   process.exit(failures === 0 ? 0 : 1);
 }
