@@ -48,6 +48,10 @@ pub struct DetailSettings {
     pub large_steps: LargeStepsSettings,
     /// How views that disagree are made to agree.
     pub shift: ShiftSettings,
+    /// A view that is never shifted, see [`Alignment::anchor`].
+    pub anchor: Option<usize>,
+    /// How much each view counts, 1 as a rule; empty: all 1.
+    pub view_weights: Vec<f32>,
 }
 
 impl From<&recipe::Detail> for DetailSettings {
@@ -80,6 +84,8 @@ impl From<&recipe::Detail> for DetailSettings {
             mirror_weight: 1.0,
             large_steps: LargeStepsSettings::default(),
             shift: ShiftSettings { shifting: recipe.shifting, ..ShiftSettings::default() },
+            anchor: None,
+            view_weights: Vec::new(),
         }
     }
 }
@@ -121,6 +127,7 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
     let shifting = settings.shift.wanted(views, progress)?;
     progress.check()?;
     let mut alignment = Alignment::new(views)?;
+    alignment.anchor = settings.anchor;
     let mut plane = None;
     let step_count: usize = settings.levels.iter().map(|level| level.iterations).sum();
     let mut step = 0;
@@ -189,10 +196,16 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
 impl DetailSettings {
     /// The losses of a level: `views`, and in the mirror where there is one.
     fn losses(&self, views: &Views, plane: Option<MirrorPlane>, level: &DetailLevel) -> Result<MeshLosses> {
-        let mut weights = vec![1.0; views.views.len()];
+        let mut weights = self.view_weights.clone();
+        if weights.is_empty() {
+            weights.resize(views.views.len(), 1.0);
+        }
+        Error::check_length("weights of views", weights.len(), views.views.len(), "one weight for each view")?;
         let Some(plane) = plane else { return MeshLosses::with_view_weights(views, level.view_size_px, &weights) };
         let views = plane.with_mirrored(views);
-        weights.resize(views.views.len(), self.mirror_weight);
+        for index in 0..views.views.len() - weights.len() {
+            weights.push(self.mirror_weight * weights[index]);
+        }
         MeshLosses::with_view_weights(&views, level.view_size_px, &weights)
     }
 }

@@ -5,6 +5,7 @@ mod adjacency;
 mod banded;
 pub mod consistency;
 pub mod detail;
+pub mod elevation;
 mod error;
 pub mod flexicubes;
 pub mod health;

@@ -445,6 +445,8 @@ pub struct Alignment {
     rendered: NormalViews,
     /// The maps of every view.
     pub shifts: Vec<Shift>,
+    /// A view that the others follow: its maps stay as they are. The input picture, as a rule.
+    pub anchor: Option<usize>,
 }
 
 impl Alignment {
@@ -453,14 +455,16 @@ impl Alignment {
         views.validate()?;
         let cameras: Vec<Camera> = views.views.iter().map(|view| view.camera.clone()).collect();
         let given = views.views.par_iter().map(AlignedView::given).collect();
-        Ok(Self { given, rendered: NormalViews::new(&cameras, Shading::Flat), shifts: Shift::of_views(views) })
+        let rendered = NormalViews::new(&cameras, Shading::Flat);
+        Ok(Self { given, rendered, shifts: Shift::of_views(views), anchor: None })
     }
 
     /// Moves the maps so that the views agree better with `mesh`, which must be valid.
     pub fn align(&mut self, mesh: &Mesh, settings: &ShiftSettings) {
         self.rendered.render(&mesh.positions, &mesh.triangles);
-        let rendered = &self.rendered.views;
-        self.shifts.par_iter_mut().zip(&self.given).zip(rendered).for_each(|((shift, given), rendered)| {
+        let (rendered, anchor) = (&self.rendered.views, self.anchor);
+        let views = self.shifts.par_iter_mut().zip(&self.given).zip(rendered).enumerate();
+        views.filter(|(index, _)| Some(*index) != anchor).for_each(|(_, ((shift, given), rendered))| {
             shift.align(given, &AlignedView::rendered(rendered), settings);
         });
     }
@@ -488,6 +492,9 @@ impl Alignment {
         for step in 0..rounds * count {
             progress.step(step, rounds * count)?;
             let index = step % count;
+            if Some(index) == self.anchor {
+                continue;
+            }
             let others: Vec<usize> = (0..count).filter(|&other| other != index).collect();
             let color = reproject(views, rendered, &self.shifts, index, &others);
             targets[index].set_color(&color);
@@ -508,7 +515,7 @@ impl Alignment {
 mod tests {
     use super::*;
 
-    use crate::consistency::consistency;
+    use crate::consistency::{consistency, consistency_into};
     use crate::remesh::shapes::sphere;
 
     /// A lumpy ball and six views of it, with stripes for colours.
@@ -565,6 +572,25 @@ mod tests {
             }
         }
         sum / count
+    }
+
+    #[test]
+    fn the_anchor_stays_and_the_others_come_to_it() {
+        let (mesh, views) = scene();
+        let shifted = |(index, view): (usize, &View)| if index == 5 { view.clone() } else { warp(index).apply(view) };
+        let warped = Views { views: views.views.iter().enumerate().map(shifted).collect() };
+        let mut alignment = Alignment::new(&warped).unwrap();
+        alignment.anchor = Some(5);
+        let settings = ShiftSettings { shifting: Shifting::Both, ..ShiftSettings::default() };
+        let before = consistency_into(&mesh, &warped, &alignment.shifts, 5).unwrap();
+        alignment.align(&mesh, &settings);
+        alignment.align_colors(&mesh, &warped, &settings, 1, &Progress::new()).unwrap();
+        let after = consistency_into(&mesh, &warped, &alignment.shifts, 5).unwrap();
+        assert_eq!(alignment.shifts[5], Shift::new(96, 96));
+        assert!(alignment.shifts[..5].iter().all(|shift| *shift != Shift::new(96, 96)));
+        assert!(after.reprojection_mse < 0.5 * before.reprojection_mse, "{before:?} {after:?}");
+        assert!(after.flow_error_px < 0.8 * before.flow_error_px && after.pixels > 1000, "{before:?} {after:?}");
+        assert!(consistency_into(&mesh, &warped, &alignment.shifts, 6).is_err());
     }
 
     #[test]
