@@ -19,6 +19,9 @@ const FIRST_STEP_DEGREES: f32 = 7.5;
 const LAST_STEP_DEGREES: f32 = 0.25;
 /// This many of the best valleys of the first search are followed down.
 const VALLEYS: usize = 3;
+/// Of valleys that are about as deep, the one nearer to the horizon is more likely: a degree weighs as much as this cost. It
+/// moves no valley.
+const COST_OF_A_DEGREE: f32 = 0.0005;
 /// Longest side of the working images in pixels.
 const WORKING_SIZE_PX: usize = 160;
 /// Distance of the farthest vertex from the origin in the canonical frame, which the rig's distance is meant for.
@@ -91,19 +94,25 @@ pub fn find_elevation(
         step /= 2.0;
     }
     // `valleys` is never empty: some first elevation is the best one.
-    let (elevation_degrees, cost) =
-        valleys.into_iter().fold((0.0, f32::INFINITY), |best, valley| if valley.1 < best.1 { valley } else { best });
+    let (elevation_degrees, cost) = valleys.into_iter().fold((0.0, f32::INFINITY), |best, valley| {
+        if unlikeliness(valley) < unlikeliness(best) { valley } else { best }
+    });
     Ok(Pose { elevation_degrees, camera: search.camera(elevation_degrees), cost })
 }
 
-/// The best elevations that are no worse than those beside them, best first; of equals the one nearest to 0 comes first.
+/// The cost of an elevation, and of being that far from the horizon.
+fn unlikeliness((elevation, cost): (f32, f32)) -> f32 {
+    cost + COST_OF_A_DEGREE * elevation.abs()
+}
+
+/// The most likely elevations that are no worse than those beside them, best first.
 fn valleys(costs: &[(f32, f32)]) -> Vec<(f32, f32)> {
     let cost = |index: usize| costs.get(index).map_or(f32::INFINITY, |entry| entry.1);
     let mut valleys: Vec<(f32, f32)> = (0..costs.len())
         .filter(|&index| cost(index) <= cost(index.wrapping_sub(1)) && cost(index) <= cost(index + 1))
         .map(|index| costs[index])
         .collect();
-    valleys.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.abs().total_cmp(&b.0.abs())));
+    valleys.sort_by(|a, b| unlikeliness(*a).total_cmp(&unlikeliness(*b)));
     valleys.truncate(VALLEYS);
     valleys
 }
@@ -279,7 +288,7 @@ mod tests {
         let ball = icosphere(4, 0.4);
         let (mask, normal) = picture(&ball, 30.0, 128);
         let pose = find_elevation(&ball, &mask, Some(&normal), &Progress::new()).unwrap();
-        assert!(pose.cost < 0.05, "{pose:?}");
+        assert!(pose.cost < 0.05 && pose.elevation_degrees.abs() < 10.0, "{pose:?}");
         assert_eq!(valleys(&[(-10.0, 0.5), (0.0, 0.5), (10.0, 0.5)])[0].0, 0.0);
     }
 
