@@ -158,7 +158,8 @@ typedef struct {
  *   mesh and views           a new texture for the mesh; vertices, triangles and texture coordinates come back as given
  *   mesh and picture         the same, with the picture laid over the mesh as its front view and continued over the rest
  *   picture                  a new mesh
- *   views without picture    a new mesh through the given views */
+ *   views without picture    a new mesh through the given views
+ * "refine" pulls a given mesh towards the picture, the views or both, and gives it a new texture. */
 typedef struct {
   uint32_t struct_size;
   uint32_t view_count;      /* elements of `views`, up to 64 */

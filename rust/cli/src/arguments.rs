@@ -20,10 +20,18 @@ pub(crate) enum Command {
     Reconstruct(Reconstruct),
     /// Give an existing mesh a new texture from posed views; its vertices and texture coordinates stay.
     Texture(Texture),
+    /// Pull an existing mesh towards a picture of its front, and towards views if there are some, and texture it anew.
+    Refine(Refine),
     /// Draw a contact sheet of a mesh seen from around.
     Turntable(Turntable),
     /// Say what is in a mesh file, and whether it is healthy.
     Inspect(Inspect),
+    /// Measure how good something is.
+    Eval {
+        /// What is measured.
+        #[command(subcommand)]
+        what: Eval,
+    },
     /// Print the settings of a job: defaults, a whole recipe, or the schema.
     Recipe(Recipe),
     /// Print completions for a shell.
@@ -65,6 +73,45 @@ pub(crate) struct Texture {
     pub(crate) picture: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) job: Job,
+}
+
+#[derive(Args)]
+pub(crate) struct Refine {
+    /// The mesh: .glb, .gltf or .obj.
+    pub(crate) mesh: PathBuf,
+    /// The picture of its front. From how high up it was taken is found out.
+    #[arg(long, value_name = "FILE", required_unless_present = "views")]
+    pub(crate) picture: Option<PathBuf>,
+    /// Views of the object in the mesh's frame: a folder, or a 640x960 sheet of six. Without them the mesh itself is
+    /// looked at from six sides.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) views: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) job: Job,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Eval {
+    /// How well views of a mesh agree with one another and with the input picture, as they are and shifted.
+    Views(EvalViews),
+}
+
+#[derive(Args)]
+pub(crate) struct EvalViews {
+    /// The mesh: .glb, .gltf or .obj, in the frame of the views.
+    pub(crate) mesh: PathBuf,
+    /// Folder with the views (0_albedo.png ... or front.png ...), or a 640x960 sheet of six.
+    #[arg(value_name = "VIEWS_DIR")]
+    pub(crate) views: PathBuf,
+    /// The input picture: the views are shifted towards it, and measured against it, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) picture: Option<PathBuf>,
+    /// Set one value of the recipe, as in `--set detail.shifting=2d`. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of every command that runs a job.

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Eval};
 use crate::error::Result;
 
 fn main() -> ExitCode {
@@ -30,6 +30,8 @@ fn run(command: Command) -> Result<()> {
         Command::Generate(arguments) => commands::generate(&arguments),
         Command::Reconstruct(arguments) => commands::reconstruct(&arguments),
         Command::Texture(arguments) => commands::texture(&arguments),
+        Command::Refine(arguments) => commands::refine(&arguments),
+        Command::Eval { what: Eval::Views(arguments) } => commands::eval_views(&arguments),
         Command::Turntable(arguments) => commands::turntable(&arguments),
         Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Recipe(arguments) => commands::recipe(&arguments),

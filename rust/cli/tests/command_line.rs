@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -162,6 +163,132 @@ fn views_written_out_can_be_given_back() {
     assert!(texture.status.success(), "{}", text(&texture.stderr));
     assert!(geometry("a.glb") == geometry("d.glb"));
     assert_eq!(maquette(&["texture", &folder.text("a.glb")]).status.code(), Some(2));
+}
+
+/// The vertices of a GLB file.
+fn positions(path: &str) -> Vec<[f32; 3]> {
+    let (document, buffers, _) = gltf::import(path).unwrap();
+    let primitive = document.meshes().next().unwrap().primitives().next().unwrap();
+    primitive.reader(|buffer| Some(&buffers[buffer.index()].0)).read_positions().unwrap().collect()
+}
+
+#[test]
+fn a_mesh_is_refined_towards_a_picture() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    // The same with four short arms.
+    let mut picture = image::open(folder.path("disc.png")).unwrap().to_rgba8();
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let (dx, dy) = ((x as f32 - 47.5).abs(), (y as f32 - 47.5).abs());
+        if dx.min(dy) < 9.0 && dx.max(dy) < 47.0 {
+            *pixel = image::Rgba([200, 40, 30, 255]);
+        }
+    }
+    picture.save(folder.path("arms.png")).unwrap();
+    let (mesh, views) = (folder.text("a.glb"), folder.text("views"));
+    let made = small(&["generate", &folder.text("disc.png"), "-o", &mesh, "--views-out", &views]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+
+    // A small one somewhere else, as an artist's may be, without colours.
+    let obj = folder.text("a.obj");
+    let mut file = String::new();
+    for [x, y, z] in positions(&mesh) {
+        writeln!(file, "v {} {} {}", 0.1 * x + 4.0, 0.1 * y - 3.0, 0.1 * z + 2.0).unwrap();
+    }
+    let (document, buffers, _) = gltf::import(&mesh).unwrap();
+    let primitive = document.meshes().next().unwrap().primitives().next().unwrap();
+    let reader = primitive.reader(|buffer| Some(&buffers[buffer.index()].0));
+    for triangle in reader.read_indices().unwrap().into_u32().collect::<Vec<_>>().chunks(3) {
+        writeln!(file, "f {} {} {}", triangle[0] + 1, triangle[1] + 1, triangle[2] + 1).unwrap();
+    }
+    fs::write(&obj, file).unwrap();
+
+    let fast = ["--set", "detail.iterations=40", "--set", "detail.view_size_px=96", "--set", "detail.edge_length=0.03"];
+    let refined = |arguments: &[&str]| {
+        let (target, report) = (folder.text("b.glb"), folder.text("b.json"));
+        let mut all = vec!["refine"];
+        all.extend(arguments);
+        all.extend(["-o", &target, "--report", &report]);
+        all.extend(fast);
+        let output = small(&all);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let inspected = maquette(&["inspect", "--json", &target]);
+        let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+        assert_eq!(inspected["health"]["watertight"], true, "{inspected:#}");
+        assert_eq!(inspected["base_color"], serde_json::json!([128, 128]));
+        let report: serde_json::Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+        (positions(&target), report)
+    };
+    // How far the outline reaches along the diagonals over how far it reaches along the axes: 1 for a disc.
+    let roundness = |points: &[[f32; 3]], scale: f32, place: [f32; 3]| {
+        let farthest = |reach: &dyn Fn(f32, f32) -> f32| {
+            points
+                .iter()
+                .map(|p| reach((p[0] - place[0]).abs() / scale, (p[1] - place[1]).abs() / scale))
+                .fold(0.0, f32::max)
+        };
+        let along_axis = farthest(&|x, y| x.max(y));
+        assert!((0.35..0.65).contains(&along_axis), "the mesh has another size or place: {along_axis}");
+        farthest(&|x, y| (x + y) / 2.0f32.sqrt()) / along_axis
+    };
+    assert!(roundness(&positions(&mesh), 1.0, [0.0; 3]) > 0.97);
+    for (mesh, scale, place) in [(&mesh, 1.0, [0.0; 3]), (&obj, 0.1, [4.0, -3.0, 2.0])] {
+        let (points, report) = refined(&[mesh, "--picture", &folder.text("arms.png")]);
+        let elevation = report["elevation_degrees"].as_f64().unwrap();
+        assert!(elevation.abs() < 8.0, "{elevation}");
+        let round = roundness(&points, scale, place);
+        assert!(round < 0.95, "{mesh} has no arms: {round}");
+    }
+    // Given views count, with and without a picture.
+    refined(&[&mesh, "--views", &views]);
+    refined(&[&mesh, "--views", &views, "--picture", &folder.text("disc.png")]);
+
+    assert_eq!(maquette(&["refine", &mesh]).status.code(), Some(2));
+    let missing = maquette(&["refine", &folder.text("none.glb"), "--picture", &folder.text("disc.png"), "-o", &obj]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("none.glb"), "{}", text(&missing.stderr));
+}
+
+#[test]
+fn agreement_of_views_is_measured() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let (mesh, views, picture) = (folder.text("a.glb"), folder.text("views"), folder.text("disc.png"));
+    let made = small(&["generate", &picture, "-o", &mesh, "--views-out", &views]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let measure = |more: &[&str]| {
+        let mut all = vec!["eval", "views", &mesh, &views];
+        all.extend(more);
+        let output = maquette(&all);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let json = |more: &[&str]| serde_json::from_str::<serde_json::Value>(&measure(more)).unwrap();
+    let clean = json(&["--json"]);
+    assert!(clean["input_view"].is_null(), "{clean:#}");
+
+    // One view moved down disagrees with the others until it is shifted.
+    for kind in ["albedo", "mask", "normal_cam"] {
+        let path = folder.path("views").join(format!("0_{kind}.png"));
+        let view = image::open(&path).unwrap().to_rgba8();
+        let (width, height) = view.dimensions();
+        let moved = image::RgbaImage::from_fn(width, height, |x, y| *view.get_pixel(x, (y + height - 3) % height));
+        moved.save(&path).unwrap();
+    }
+    let of = |value: &serde_json::Value, when: &str| value["views"][when]["reprojection_mse"].as_f64().unwrap();
+    let torn = json(&["--json", "--picture", &picture]);
+    assert!(of(&torn, "before") > 1.2 * of(&clean, "before"), "{clean:#} {torn:#}");
+    assert!(of(&torn, "after") < 0.9 * of(&torn, "before"), "{torn:#}");
+    let input = &torn["input_view"];
+    assert!(input["elevation_degrees"].is_number() && input["after"]["pixels"].as_u64().unwrap() > 500, "{torn:#}");
+    let off = json(&["--json", "--set", "detail.shifting=off"]);
+    assert_eq!(off["views"]["before"], off["views"]["after"]);
+    let printed = measure(&["--picture", &picture]);
+    assert!(printed.contains("re-projection MSE") && printed.contains("input view at"), "{printed}");
+
+    let missing = maquette(&["eval", "views", &mesh, &folder.text("nowhere")]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("nowhere"), "{}", text(&missing.stderr));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub enum Task {
     Reconstruct,
     /// New texture for the given mesh, which keeps its vertices and texture coordinates.
     Texture,
+    /// The given mesh pulled towards the picture and the views, and textured anew.
+    Refine,
 }
 
 /// Every setting of a job.

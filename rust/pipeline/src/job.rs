@@ -15,6 +15,7 @@ use maquette_texture::{Textured, texture_mesh};
 use serde_json::{Map, Value, json};
 
 use crate::cache::{self, Cache, sections};
+use crate::refine::Start;
 use crate::request::{Outcome, Request};
 use crate::segment::{self, Cutout};
 use crate::sources::{SourceResult, inflate, views_from_front};
@@ -44,9 +45,12 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
     progress.enter(Stage::Load, (0.0, 0.0))?;
     request.validate()?;
     let mut job = Job { recipe: &request.recipe, cache, progress, timings: Map::new() };
+    if let (Task::Refine, Some(asset)) = (request.task(), &request.mesh) {
+        return job.refine(asset, request);
+    }
     if let (Task::Texture, Some(asset)) = (request.task(), &request.mesh) {
         let (views, cutout) = job.views_of(&asset.mesh, request)?;
-        let textured = job.texture(&asset.mesh, None, &views, None)?;
+        let textured = job.texture(&asset.mesh, None, &Posed::from(&views), None)?;
         return job.finish(request, cutout, views, textured);
     }
     let mut cutout = None;
@@ -61,16 +65,33 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
         (None, None) => return Err(neither()),
     };
     let rough = job.geometry(&source)?;
-    let (full, shifts) = job.sharpened(rough, &source.views)?;
+    let (full, shifts) =
+        if job.recipe.detail.enabled { job.sharpened(&rough, &Posed::from(&source.views))? } else { (rough, None) };
     let mesh = job.simplified(&full)?;
     let mut posed = source.views.clone();
     posed.views.extend(source.input_view);
-    let textured = job.texture(&mesh, Some(&full), &posed, shifts.as_deref())?;
+    let textured = job.texture(&mesh, Some(&full), &Posed::from(&posed), shifts.as_deref())?;
     job.finish(request, cutout, source.views, textured)
 }
 
 fn neither() -> Error {
     Error::Request("the job has neither picture nor views".to_owned())
+}
+
+/// Views with what a stage makes of them.
+#[derive(BorshSerialize)]
+struct Posed<'a> {
+    views: &'a Views,
+    /// How much each view counts; empty: all alike.
+    weights: &'a [f32],
+    /// The view that is never shifted.
+    anchor: Option<usize>,
+}
+
+impl<'a> From<&'a Views> for Posed<'a> {
+    fn from(views: &'a Views) -> Self {
+        Self { views, weights: &[], anchor: None }
+    }
 }
 
 /// What every stage of one job needs.
@@ -152,15 +173,34 @@ impl Job<'_> {
         })
     }
 
-    /// The mesh pulled to the views' normals and outlines, unless the recipe leaves the stage out; and the views' shifts.
-    fn sharpened(&mut self, mesh: Mesh, views: &Views) -> Result<(Mesh, Option<Vec<Shift>>)> {
-        if !self.recipe.detail.enabled {
-            return Ok((mesh, None));
-        }
-        self.stage(Stage::Detail, DETAIL, &["detail"], DETAIL_VERSION, &(&mesh, views), |recipe, progress| {
-            let sharpened = sharpen(&mesh, views, &DetailSettings::from(&recipe.detail), progress)?;
+    /// The mesh pulled to the views' normals and outlines; and the views' shifts.
+    fn sharpened(&mut self, mesh: &Mesh, posed: &Posed) -> Result<(Mesh, Option<Vec<Shift>>)> {
+        self.stage(Stage::Detail, DETAIL, &["detail"], DETAIL_VERSION, &(mesh, posed), |recipe, progress| {
+            let mut settings = DetailSettings::from(&recipe.detail);
+            settings.anchor = posed.anchor;
+            settings.view_weights = posed.weights.to_vec();
+            let sharpened = sharpen(mesh, posed.views, &settings, progress)?;
             Ok((sharpened.mesh, sharpened.shifts))
         })
+    }
+
+    /// The given mesh towards the picture and the views. The detail stage is what this task is for: it always runs.
+    fn refine(mut self, asset: &Asset, request: &Request) -> Result<Outcome> {
+        let object = request.picture.as_ref().map(|picture| self.cut_out(picture)).transpose()?;
+        self.progress.enter(Stage::Views, VIEWS)?;
+        let size_px = self.recipe.views.size_px;
+        let start = Start::new(asset, request.views.as_ref(), object.as_ref(), size_px, self.progress)?;
+        let posed = Posed { views: &start.views, weights: &start.view_weights, anchor: start.anchor() };
+        let (full, shifts) = self.sharpened(&start.mesh, &posed)?;
+        let mesh = self.simplified(&full)?;
+        let mut textured = self.texture(&mesh, Some(&full), &posed, shifts.as_deref())?;
+        let mut views = start.views.clone();
+        start.frame.leave(&mut textured.mesh, &mut views);
+        let mut outcome = self.finish(request, object.map(|object| object.rgba), views, textured)?;
+        if let (Some(pose), Value::Object(report)) = (&start.pose, &mut outcome.report) {
+            report.insert("elevation_degrees".to_owned(), json!(pose.elevation_degrees));
+        }
+        Ok(outcome)
     }
 
     fn simplified(&mut self, mesh: &Mesh) -> Result<Mesh> {
@@ -173,14 +213,14 @@ impl Job<'_> {
         &mut self,
         mesh: &Mesh,
         detail: Option<&Mesh>,
-        views: &Views,
+        posed: &Posed,
         shifts: Option<&[Shift]>,
     ) -> Result<Textured> {
-        let input = (mesh, detail, views, shifts);
+        let input = (mesh, detail, posed, shifts);
         let sections = ["detail", "texture", "bake"];
         self.stage(Stage::Texture, TEXTURE, &sections, TEXTURE_VERSION, &input, |recipe, progress| {
-            let pushed = texture_shifts(mesh, views, shifts, detail.is_none(), recipe, progress)?;
-            Ok(texture_mesh(mesh, views, &pushed, &recipe.texture, &recipe.bake, detail, progress)?)
+            let pushed = texture_shifts(mesh, posed, shifts, detail.is_none(), recipe, progress)?;
+            Ok(texture_mesh(mesh, posed.views, &pushed, &recipe.texture, &recipe.bake, detail, progress)?)
         })
     }
 
@@ -220,12 +260,13 @@ const MUCH_BETTER: f64 = 0.75;
 /// How far each view's pixels are moved before they are cast onto `mesh`, in pixels; nothing for views that agree.
 fn texture_shifts(
     mesh: &Mesh,
-    views: &Views,
+    posed: &Posed,
     start: Option<&[Shift]>,
     mesh_is_given: bool,
     recipe: &Recipe,
     progress: &Progress,
 ) -> Result<Vec<Plane<2>>> {
+    let views = posed.views;
     let rounds = recipe.texture.shift_rounds as usize;
     let settings = ShiftSettings { shifting: recipe.detail.shifting, ..ShiftSettings::default() };
     // The detail stage has decided already where it ran.
@@ -238,6 +279,7 @@ fn texture_shifts(
     }
     progress.check()?;
     let mut alignment = Alignment::new(views)?;
+    alignment.anchor = posed.anchor;
     progress.check()?;
     if let Some(start) = start {
         alignment.shifts[..start.len()].clone_from_slice(start);

@@ -13,7 +13,7 @@ pub struct Request {
     pub picture: Option<Image>,
     /// The artist's own views.
     pub views: Option<Views>,
-    /// The mesh to texture.
+    /// The mesh to texture or to refine.
     pub mesh: Option<Asset>,
     /// Every setting.
     pub recipe: Recipe,
@@ -56,6 +56,8 @@ impl Request {
             Task::Reconstruct => self.views.is_none().then_some("reconstruct needs views"),
             Task::Texture => (self.mesh.is_none() || (self.views.is_none() && self.picture.is_none()))
                 .then_some("texture needs a mesh, and views of it or one picture of its front"),
+            Task::Refine => (self.mesh.is_none() || (self.views.is_none() && self.picture.is_none()))
+                .then_some("refine needs a mesh, and one picture of its front or views of it"),
         };
         missing.map_or(Ok(()), |reason| Err(Error::Request(reason.to_owned())))
     }

@@ -4,6 +4,7 @@ use maquette_core::{Asset, Camera, Image, Mesh, Plane};
 use maquette_raster::{GBuffer, rasterize};
 use rayon::prelude::*;
 
+use crate::sources::inflate::SUPERSAMPLING as VIEW_SUPERSAMPLING;
 use crate::{Error, Result};
 
 /// How to draw the surface.
@@ -93,6 +94,15 @@ fn framed(mesh: &Mesh) -> Mesh {
     let scale = 0.5 * FILL / radius;
     let positions = mesh.positions.iter().map(|p| std::array::from_fn(|k| (p[k] - centre[k]) * scale)).collect();
     Mesh { positions, ..mesh.clone() }
+}
+
+/// The base colour as `camera` sees it, linear, on paper of the level that comes with it.
+pub(crate) fn base_color_seen_by(asset: &Asset, camera: &Camera) -> (Plane<4>, f32) {
+    // As many samples as views are drawn with, so that outlines are the same.
+    let fine = camera.resized(camera.width * VIEW_SUPERSAMPLING, camera.height * VIEW_SUPERSAMPLING);
+    let texture = asset.base_color.as_ref().map(Image::to_linear);
+    let normals = vec![[0.0; 3]; asset.mesh.positions.len()];
+    (draw(&asset.mesh, &normals, texture.as_ref(), Look::Color, &fine).resized(camera.width, camera.height), PAPER)
 }
 
 fn draw(mesh: &Mesh, normals: &[[f32; 3]], texture: Option<&Plane<4>>, look: Look, camera: &Camera) -> Plane<4> {

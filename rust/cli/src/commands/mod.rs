@@ -1,17 +1,21 @@
 //! One file a command.
 
+mod eval_views;
 mod generate;
 mod inspect;
 mod job;
 mod recipe;
 mod reconstruct;
+mod refine;
 mod texture;
 mod turntable;
 
+pub(crate) use eval_views::eval_views;
 pub(crate) use generate::generate;
 pub(crate) use inspect::inspect;
 pub(crate) use recipe::recipe;
 pub(crate) use reconstruct::reconstruct;
+pub(crate) use refine::refine;
 pub(crate) use texture::texture;
 pub(crate) use turntable::turntable;
 

@@ -1,7 +1,8 @@
 //! Views of a mesh that is there already, from one picture of its front.
 
 use maquette_core::camera::SIX_VIEW_ANGLES;
-use maquette_core::{Camera, Mesh, Progress, Result, Views};
+use maquette_core::{Camera, Image, Mesh, Plane, Progress, Result, View, Views};
+use maquette_geometry::elevation::{Pose, find_elevation};
 
 use super::inflate::painted_views;
 use super::provided::assemble;
@@ -13,6 +14,33 @@ const CANONICAL_RADIUS: f32 = 0.48;
 const FRAME_SHARE: f32 = 0.9;
 /// Largest side of the view in pixels.
 const MAX_FRAME_PX: f32 = 1024.0;
+
+/// `cutout` on a square of its own size, as far as that is sensible.
+fn framed(cutout: &Cutout) -> Result<Image> {
+    let longest = cutout.bounds.width().max(cutout.bounds.height()) as f32;
+    let side = (longest / FRAME_SHARE).ceil().clamp(64.0, MAX_FRAME_PX);
+    frame(cutout, side as u32, FRAME_SHARE)
+}
+
+/// `cutout` as a view of `mesh` from azimuth 0 and the elevation where both look most alike.
+pub fn posed_front(cutout: &Cutout, mesh: &Mesh, progress: &Progress) -> crate::Result<(View, Pose)> {
+    let picture = framed(cutout)?;
+    let data = picture.pixels().iter().map(|pixel| [f32::from(pixel[3]) / 255.0]).collect();
+    let mask = Plane { width: picture.width() as usize, height: picture.height() as usize, data };
+    let pose = find_elevation(mesh, &mask, None, progress)?;
+    Ok((assemble(pose.camera.clone(), &picture, None, None), pose))
+}
+
+/// Six views of `mesh`, which must be in the canonical frame, of `size_px`: its own outlines and normals, and the colours of
+/// `front`, continued over all of it.
+pub fn six_views_of(mesh: &Mesh, front: &View, size_px: u32, progress: &Progress) -> Result<Views> {
+    let picture = match &front.color {
+        Some(color) => Image::from_linear(color)?,
+        None => Image::filled(front.mask.width as u32, front.mask.height as u32, [255; 4])?,
+    };
+    let six = Camera::six_views(size_px as usize);
+    Ok(Views { views: painted_views(mesh, &picture, &front.camera, six, |index| progress.step(index, 6))? })
+}
 
 /// `cutout` as the front view of `mesh`, seen from `elevation_degrees` above, and after it six views of `size_px` in which
 /// the picture is continued over sides and back.
@@ -28,8 +56,8 @@ pub fn views_from_front(
 ) -> Result<Views> {
     let size = [cutout.bounds.width() as f32, cutout.bounds.height() as f32];
     let longest = size[0].max(size[1]);
-    let side = (longest / FRAME_SHARE).ceil().clamp(64.0, MAX_FRAME_PX);
-    let picture = frame(cutout, side as u32, FRAME_SHARE)?;
+    let picture = framed(cutout)?;
+    let side = picture.width() as f32;
 
     let (low, high) = mesh.bounds().unwrap_or_default();
     let center: [f32; 3] = std::array::from_fn(|k| f32::midpoint(low[k], high[k]));

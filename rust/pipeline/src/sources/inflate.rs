@@ -23,7 +23,7 @@ const MAX_FRAME_PX: u32 = 1024;
 /// Distance of the farthest vertex from the origin in the canonical frame.
 const CANONICAL_RADIUS: f32 = 0.48;
 /// Samples a pixel and axis.
-const SUPERSAMPLING: usize = 3;
+pub(crate) const SUPERSAMPLING: usize = 3;
 
 /// Inflates `cutout` and looks at the solid from the six cameras.
 ///

@@ -6,7 +6,7 @@ mod pictures;
 pub mod provided;
 mod save;
 
-pub use front::views_from_front;
+pub use front::{posed_front, six_views_of, views_from_front};
 pub use pictures::{pictures_of, view_from_pictures};
 pub use provided::load as load_views;
 pub use save::save as save_views;
