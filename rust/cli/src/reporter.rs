@@ -21,6 +21,15 @@ pub(crate) fn watched(style: &OutputStyle) -> Result<Progress> {
     } else {
         bar()
     };
+    cancelled_by_ctrl_c(progress)
+}
+
+/// A progress that is not shown and that Ctrl-C cancels.
+pub(crate) fn cancellable() -> Result<Progress> {
+    cancelled_by_ctrl_c(Progress::new())
+}
+
+fn cancelled_by_ctrl_c(progress: Progress) -> Result<Progress> {
     let handle = progress.clone();
     ctrlc::set_handler(move || handle.cancel())?;
     Ok(progress)

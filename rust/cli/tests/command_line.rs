@@ -241,7 +241,11 @@ fn a_mesh_is_refined_towards_a_picture() {
     }
     // Given views count, with and without a picture.
     refined(&[&mesh, "--views", &views]);
-    refined(&[&mesh, "--views", &views, "--picture", &folder.text("disc.png")]);
+    // Where the elevation is said, it is not searched.
+    for (setting, elevation) in [("views.elevation=given", 0.0), ("views.elevation_degrees=12", 12.0)] {
+        let both = [&mesh, "--views", &views, "--picture", &folder.text("disc.png"), "--set", setting];
+        assert_eq!(refined(&both).1["elevation_degrees"], serde_json::json!(elevation));
+    }
 
     assert_eq!(maquette(&["refine", &mesh]).status.code(), Some(2));
     let missing = maquette(&["refine", &folder.text("none.glb"), "--picture", &folder.text("disc.png"), "-o", &obj]);

@@ -112,6 +112,17 @@ pub enum ViewSourceKind {
     Provided,
 }
 
+/// How the elevation of the input picture's camera is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Elevation {
+    /// `elevation_degrees`; where that is 0 and a mesh is refined, found by comparing picture and mesh.
+    #[default]
+    Auto,
+    /// `elevation_degrees`, also where it is 0.
+    Given,
+}
+
 /// Where the six views come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -127,11 +138,26 @@ pub struct ViewSource {
     /// Elevation of the input picture's camera in degrees, positive above.
     #[schemars(range(min = -45.0, max = 75.0))]
     pub elevation_degrees: f64,
+    /// Whether it may be found by search instead.
+    pub elevation: Elevation,
+}
+
+impl ViewSource {
+    /// The elevation that the artist has said, `None` where it is to be found.
+    pub fn known_elevation_degrees(&self) -> Option<f64> {
+        (self.elevation == Elevation::Given || self.elevation_degrees != 0.0).then_some(self.elevation_degrees)
+    }
 }
 
 impl Default for ViewSource {
     fn default() -> Self {
-        Self { source: ViewSourceKind::Inflate, size_px: 320, inflate_depth: 1.0, elevation_degrees: 0.0 }
+        Self {
+            source: ViewSourceKind::Inflate,
+            size_px: 320,
+            inflate_depth: 1.0,
+            elevation_degrees: 0.0,
+            elevation: Elevation::Auto,
+        }
     }
 }
 

@@ -213,25 +213,9 @@ impl DetailSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maquette_core::{Camera, Plane, View};
-    use maquette_raster::{GBuffer, face_normals, look_up_faces, rasterize};
-
     use crate::health::MeshHealth;
     use crate::remesh::shapes::{sphere, torus};
-
-    /// Six views of a mesh: coverage by 3x3 samples, normals by the ray through the pixel centre.
-    fn views_of(mesh: &Mesh, size: usize) -> Views {
-        let normals = face_normals(&mesh.positions, &mesh.triangles);
-        let view = |camera: Camera| {
-            let large = camera.resized(3 * size, 3 * size);
-            let covered = rasterize(&mesh.positions, &mesh.triangles, &large).triangle;
-            let covered = covered.iter().map(|&t| [f32::from(u8::from(t != GBuffer::EMPTY))]).collect();
-            let mask = Plane { width: 3 * size, height: 3 * size, data: covered }.resized(size, size);
-            let normal = look_up_faces(&rasterize(&mesh.positions, &mesh.triangles, &camera), &normals);
-            View { mask, camera, color: None, normal: Some(normal) }
-        };
-        Views { views: Camera::six_views(size).map(view).to_vec() }
-    }
+    use crate::test_meshes::views_of;
 
     /// Two short levels.
     fn settings() -> DetailSettings {

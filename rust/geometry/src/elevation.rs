@@ -52,25 +52,7 @@ pub fn find_elevation(
     normal_in_camera: Option<&Plane<3>>,
     progress: &Progress,
 ) -> Result<Pose> {
-    mesh.validate()?;
-    if let Some(normal) = normal_in_camera
-        && (normal.width, normal.height) != (mask.width, mask.height)
-    {
-        return Err(Error::invalid(format!(
-            "the picture's normals are {}x{} pixels, but its mask is {}x{}; give both at the same size",
-            normal.width, normal.height, mask.width, mask.height
-        )));
-    }
-    let ratio = (WORKING_SIZE_PX as f32 / mask.width.max(mask.height).max(1) as f32).min(1.0);
-    let size = [mask.width, mask.height].map(|side| ((side as f32 * ratio).round() as usize).max(1));
-    let search = Search {
-        mesh,
-        stand: Stand::of(mesh)?,
-        bounds: bounds_of(mask)?,
-        size: [mask.width, mask.height],
-        mask: mask.resized(size[0], size[1]),
-        normal: normal_in_camera.map(|normal| normal.resized(size[0], size[1])),
-    };
+    let search = Search::new(mesh, mask, normal_in_camera)?;
     let (low, high) = RANGE_DEGREES;
     let count = ((high - low) / FIRST_STEP_DEGREES).round() as usize + 1;
     let first: Vec<f32> = (0..count).map(|index| low + index as f32 * FIRST_STEP_DEGREES).collect();
@@ -97,6 +79,13 @@ pub fn find_elevation(
     let (elevation_degrees, cost) = valleys.into_iter().fold((0.0, f32::INFINITY), |best, valley| {
         if unlikeliness(valley) < unlikeliness(best) { valley } else { best }
     });
+    Ok(Pose { elevation_degrees, camera: search.camera(elevation_degrees), cost })
+}
+
+/// As [`find_elevation`] without normals, where the elevation is known.
+pub fn pose_at(mesh: &Mesh, mask: &Plane<1>, elevation_degrees: f32) -> Result<Pose> {
+    let search = Search::new(mesh, mask, None)?;
+    let cost = search.costs(&[elevation_degrees])[0].1;
     Ok(Pose { elevation_degrees, camera: search.camera(elevation_degrees), cost })
 }
 
@@ -164,7 +153,29 @@ struct Search<'a> {
     normal: Option<Plane<3>>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(mesh: &'a Mesh, mask: &Plane<1>, normal_in_camera: Option<&Plane<3>>) -> Result<Self> {
+        mesh.validate()?;
+        if let Some(normal) = normal_in_camera
+            && (normal.width, normal.height) != (mask.width, mask.height)
+        {
+            return Err(Error::invalid(format!(
+                "the picture's normals are {}x{} pixels, but its mask is {}x{}; give both at the same size",
+                normal.width, normal.height, mask.width, mask.height
+            )));
+        }
+        let ratio = (WORKING_SIZE_PX as f32 / mask.width.max(mask.height).max(1) as f32).min(1.0);
+        let size = [mask.width, mask.height].map(|side| ((side as f32 * ratio).round() as usize).max(1));
+        Ok(Self {
+            mesh,
+            stand: Stand::of(mesh)?,
+            bounds: bounds_of(mask)?,
+            size: [mask.width, mask.height],
+            mask: mask.resized(size[0], size[1]),
+            normal: normal_in_camera.map(|normal| normal.resized(size[0], size[1])),
+        })
+    }
+
     /// The camera at an elevation, for the picture's size.
     fn camera(&self, elevation_degrees: f32) -> Camera {
         let [width, height] = self.size;
@@ -280,6 +291,8 @@ mod tests {
             let pose = find_elevation(&large, &moved, None, &Progress::new()).unwrap();
             assert!((pose.elevation_degrees - elevation).abs() < 3.0 && pose.cost < 0.03, "{elevation}: {pose:?}");
             assert_eq!((pose.camera.width, pose.camera.height), (400, 300));
+            let known = pose_at(&large, &moved, pose.elevation_degrees).unwrap();
+            assert_eq!(known, pose);
         }
     }
 

@@ -1,8 +1,9 @@
-//! Small meshes for this crate's tests.
+//! Small meshes, and views of them, for this crate's tests.
 
 use std::collections::HashMap;
 
-use maquette_core::Mesh;
+use maquette_core::{Camera, Mesh, Plane, View, Views};
+use maquette_raster::{GBuffer, face_normals, look_up_faces, rasterize};
 
 /// A subdivided icosahedron of the given radius, wound outwards.
 pub(crate) fn icosphere(subdivisions: usize, radius: f32) -> Mesh {
@@ -90,4 +91,18 @@ pub(crate) fn open_box() -> (Vec<[f32; 3]>, Vec<[u32; 3]>) {
     let quads = [[0, 4, 6, 2], [1, 3, 7, 5], [0, 1, 5, 4], [0, 2, 3, 1], [4, 5, 7, 6]];
     let triangles = quads.iter().flat_map(|&[a, b, c, d]| [[a, b, c], [a, c, d]]).collect();
     (positions, triangles)
+}
+
+/// Six views of a mesh: coverage by 3x3 samples, normals by the ray through the pixel centre.
+pub(crate) fn views_of(mesh: &Mesh, size: usize) -> Views {
+    let normals = face_normals(&mesh.positions, &mesh.triangles);
+    let view = |camera: Camera| {
+        let large = camera.resized(3 * size, 3 * size);
+        let covered = rasterize(&mesh.positions, &mesh.triangles, &large).triangle;
+        let covered = covered.iter().map(|&t| [f32::from(u8::from(t != GBuffer::EMPTY))]).collect();
+        let mask = Plane { width: 3 * size, height: 3 * size, data: covered }.resized(size, size);
+        let normal = look_up_faces(&rasterize(&mesh.positions, &mesh.triangles, &camera), &normals);
+        View { mask, camera, color: None, normal: Some(normal) }
+    };
+    Views { views: Camera::six_views(size).map(view).to_vec() }
 }

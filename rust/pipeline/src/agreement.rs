@@ -22,7 +22,7 @@ pub struct BeforeAfter {
 /// The input view's measures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct InputAgreement {
-    /// Where it was found to have been taken from, degrees above the horizon.
+    /// Where it is said, else found, to have been taken from, degrees above the horizon.
     pub elevation_degrees: f32,
     /// How well the views agree with it.
     #[serde(flatten)]
@@ -60,7 +60,7 @@ pub fn agreement(
         if let Some(warning) = &cutout.warning {
             progress.warn(warning.clone());
         }
-        let (view, pose) = posed_front(&cutout, &mesh, progress)?;
+        let (view, pose) = posed_front(&cutout, &mesh, recipe.views.known_elevation_degrees(), progress)?;
         posed.views.push(view);
         elevation_degrees = Some(pose.elevation_degrees);
     }

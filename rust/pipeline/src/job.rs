@@ -188,8 +188,8 @@ impl Job<'_> {
     fn refine(mut self, asset: &Asset, request: &Request) -> Result<Outcome> {
         let object = request.picture.as_ref().map(|picture| self.cut_out(picture)).transpose()?;
         self.progress.enter(Stage::Views, VIEWS)?;
-        let size_px = self.recipe.views.size_px;
-        let start = Start::new(asset, request.views.as_ref(), object.as_ref(), size_px, self.progress)?;
+        let settings = &self.recipe.views;
+        let start = Start::new(asset, request.views.as_ref(), object.as_ref(), settings, self.progress)?;
         let posed = Posed { views: &start.views, weights: &start.view_weights, anchor: start.anchor() };
         let (full, shifts) = self.sharpened(&start.mesh, &posed)?;
         let mesh = self.simplified(&full)?;

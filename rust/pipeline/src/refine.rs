@@ -1,5 +1,6 @@
 //! What task `refine` starts from: any mesh, and the views that it is pulled to.
 
+use maquette_core::recipe::ViewSource;
 use maquette_core::{Asset, Mesh, Plane, Progress, View, Views};
 use maquette_geometry::elevation::Pose;
 
@@ -78,18 +79,20 @@ impl Start {
         asset: &Asset,
         given: Option<&Views>,
         cutout: Option<&Cutout>,
-        size_px: u32,
+        settings: &ViewSource,
         progress: &Progress,
     ) -> Result<Self> {
         let frame = if given.is_some() { Frame::IDENTITY } else { Frame::canonical(&asset.mesh) };
         let (mut mesh, _) = asset.mesh.welded();
         mesh.corner_uvs = None;
         frame.enter(&mut mesh);
-        let front = cutout.map(|cutout| posed_front(cutout, &mesh, progress)).transpose()?;
+        let front = cutout
+            .map(|cutout| posed_front(cutout, &mesh, settings.known_elevation_degrees(), progress))
+            .transpose()?;
         let mut views = given.cloned().unwrap_or_default();
         let mut view_weights = vec![1.0; views.views.len()];
         if let (None, Some((front, _))) = (given, &front) {
-            views = six_views_of(&mesh, front, size_px, progress)?;
+            views = six_views_of(&mesh, front, settings.size_px, progress)?;
             view_weights = vec![OWN_VIEW_WEIGHT; views.views.len()];
             if asset.base_color.is_some() && asset.mesh.corner_uvs.is_some() {
                 let mut seen =

@@ -1,14 +1,15 @@
-use maquette_core::{Progress, io};
+use maquette_core::io;
 use maquette_pipeline::{BeforeAfter, agreement, sources};
 use serde_json::json;
 
 use super::job::read_recipe;
 use crate::arguments::EvalViews;
 use crate::error::Result;
+use crate::reporter;
 
 pub(crate) fn eval_views(arguments: &EvalViews) -> Result<()> {
     let recipe = read_recipe(None, None, &arguments.set)?;
-    let progress = Progress::new();
+    let progress = reporter::cancellable()?;
     let asset = io::read_mesh(&arguments.mesh)?;
     let views = sources::load_views(&arguments.views, &progress)?;
     let picture = arguments.picture.as_ref().map(|picture| io::read_picture(picture)).transpose()?;

@@ -2,7 +2,7 @@
 
 use maquette_core::camera::SIX_VIEW_ANGLES;
 use maquette_core::{Camera, Image, Mesh, Plane, Progress, Result, View, Views};
-use maquette_geometry::elevation::{Pose, find_elevation};
+use maquette_geometry::elevation::{Pose, find_elevation, pose_at};
 
 use super::inflate::painted_views;
 use super::provided::assemble;
@@ -22,12 +22,20 @@ fn framed(cutout: &Cutout) -> Result<Image> {
     frame(cutout, side as u32, FRAME_SHARE)
 }
 
-/// `cutout` as a view of `mesh` from azimuth 0 and the elevation where both look most alike.
-pub fn posed_front(cutout: &Cutout, mesh: &Mesh, progress: &Progress) -> crate::Result<(View, Pose)> {
+/// `cutout` as a view of `mesh` from azimuth 0, and from the elevation where both look most alike if it is not known.
+pub fn posed_front(
+    cutout: &Cutout,
+    mesh: &Mesh,
+    elevation_degrees: Option<f64>,
+    progress: &Progress,
+) -> crate::Result<(View, Pose)> {
     let picture = framed(cutout)?;
     let data = picture.pixels().iter().map(|pixel| [f32::from(pixel[3]) / 255.0]).collect();
     let mask = Plane { width: picture.width() as usize, height: picture.height() as usize, data };
-    let pose = find_elevation(mesh, &mask, None, progress)?;
+    let pose = match elevation_degrees {
+        Some(degrees) => pose_at(mesh, &mask, degrees as f32)?,
+        None => find_elevation(mesh, &mask, None, progress)?,
+    };
     Ok((assemble(pose.camera.clone(), &picture, None, None), pose))
 }
 
