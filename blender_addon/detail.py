@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""More detail on an object's own shape. `refined` is the one place where the engine's way of doing it is chosen."""
+"""More detail on an object's own shape."""
 
 from . import engine, schema_ui, views
 
@@ -7,10 +7,11 @@ VIEW_SIZE_PX = 640
 _MORE = 2  # times as many triangles
 
 
-def refined(context, mesh, recipe, name):
-    """Plan: the mesh seen from around, and a finer mesh through what is seen."""
+def refined(context, mesh, picture, recipe, name):
+    """Plan: the mesh pulled towards its picture, if there is one, and held by what is seen of it from around."""
     posed = views.rendered(mesh, VIEW_SIZE_PX)
-    return (yield context.start(views=posed, recipe=dict(recipe, task="reconstruct"), name=name))
+    recipe = dict(recipe, task="refine")
+    return (yield context.start(mesh=mesh.to_native(), picture=picture, views=posed, recipe=recipe, name=name))
 
 
 def finer(recipe, triangle_count, given):

@@ -7,7 +7,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 from mathutils import Matrix
 
-from .. import detail, engine, job, properties, remedies, result, schema_ui, views
+from .. import detail, engine, job, picture, properties, remedies, result, schema_ui, views
 from ..mesh_input import MeshInput
 from .base import Target, poll_mesh
 from .generate import PictureOperator
@@ -111,7 +111,10 @@ class MAQUETTE_OT_more_detail(RefineOperator, bpy.types.Operator):
     def plan(self, context):
         mesh = self.start_on(context)
         self._recipe = detail.finer(self.recipe_of(context), len(mesh.triangles), schema_ui.given_settings(self))
-        return job.Run(self.bl_label, detail.refined(engine.context(), mesh, self._recipe, self._name))
+        # Of its own picture alone: the sidebar's may be of something else.
+        own = context.active_object.maquette.picture
+        source = picture.for_engine(own) if own is not None else None
+        return job.Run(self.bl_label, detail.refined(engine.context(), mesh, source, self._recipe, self._name))
 
     def finish(self, context, done):
         self.give_shape(done, dict(self._recipe, task="generate"))

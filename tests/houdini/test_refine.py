@@ -266,7 +266,7 @@ class MoreDetail(WithInput):
         node.parm("generate").pressButton()
         self.assertEqual(node.errors(), ())
         recipe = json.loads(node.geometry().stringAttribValue("maquette_recipe"))
-        self.assertEqual((recipe["preset"], recipe["task"]), ("standard", "generate"))
+        self.assertEqual((recipe["preset"], recipe["task"]), ("standard", "refine"))
         sides = extent(node.geometry())
         self.assertAlmostEqual(max(high - low for low, high in sides), 3.0, places=3)
         self.assertAlmostEqual(sum(sides[0]) / 2, 10.0, delta=0.01)

@@ -33,18 +33,15 @@ def retexture(settings, source):
 
 
 def more_detail(settings, source):
-    """The object of the input again, finer, where the input stands.
-
-    Here the detail stage plugs in once the library takes a mesh to start from. Until then the shape is made again from its
-    picture at a preset finer than the one that made the input.
-    """
+    """The mesh at the input pulled towards its picture, where it stands, at a preset finer than the one that made it."""
     picture, views = settings.picture or (source.picture if not settings.views else ""), settings.views
     if not picture and not views:
         raise hou.NodeError(
             "More Detail needs the picture of the object, which the input does not name. Choose it in Picture."
         )
     arguments = request.new_shape(settings._replace(picture=picture, views=views))
-    arguments["recipe"]["preset"] = finer_preset(settings.recipe["preset"], source.recipe)
+    arguments["mesh"] = source.mesh
+    arguments["recipe"].update(task="refine", preset=finer_preset(settings.recipe["preset"], source.recipe))
     return "shape", arguments
 
 
