@@ -65,8 +65,12 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
         (None, None) => return Err(neither()),
     };
     let rough = job.geometry(&source)?;
-    let (full, shifts) =
-        if job.recipe.detail.enabled { job.sharpened(&rough, &Posed::from(&source.views))? } else { (rough, None) };
+    // Views taken of the source's own shape agree and show no more than that shape: there is nothing to sharpen.
+    let (full, shifts) = if job.recipe.detail.enabled && source.shape.is_none() {
+        job.sharpened(&rough, &Posed::from(&source.views))?
+    } else {
+        (rough, None)
+    };
     let mesh = job.simplified(&full)?;
     let mut posed = source.views.clone();
     posed.views.extend(source.input_view);
