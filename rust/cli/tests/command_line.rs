@@ -121,17 +121,24 @@ fn a_picture_becomes_a_textured_mesh_in_every_format() {
 fn the_same_seed_gives_the_same_file() {
     let folder = Folder::new();
     disc(&folder.path("disc.png"));
-    let picture = folder.text("disc.png");
-    let bytes = |name: &str, threads: &str| {
+    let (picture, views) = (folder.text("disc.png"), folder.text("views"));
+    let bytes = |name: &str, threads: &str, arguments: &[&str], settings: &[&str]| {
         let target = folder.text(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
-        command.args(["generate", &picture, "-q", "-o", &target]).args(SMALL).arg("views.size_px=96");
-        command.args(["--set", "detail.enabled=true", "--set", "detail.iterations=6"]);
-        assert!(command.env("RAYON_NUM_THREADS", threads).status().unwrap().success());
+        command.args(arguments).args(["-q", "-o", &target]).args(SMALL).arg("views.size_px=96").args(settings);
+        command.env("RAYON_NUM_THREADS", threads);
+        assert!(command.status().unwrap().success());
         fs::read(target).unwrap()
     };
+    let generate = ["generate", &picture, "--views-out", &views];
+    // The detail stage is for views that were given.
+    let reconstruct = ["reconstruct", &views];
+    let detail = ["--set", "detail.enabled=true", "--set", "detail.iterations=6"];
     // Timings are part of the report, not of the file.
-    assert!(bytes("a.glb", "1") == bytes("b.glb", "3"), "results differ between thread counts");
+    for (arguments, settings) in [(&generate[..], &[][..]), (&reconstruct[..], &detail[..])] {
+        let (one, three) = (bytes("a.glb", "1", arguments, settings), bytes("b.glb", "3", arguments, settings));
+        assert!(one == three, "results of {} differ between thread counts", arguments[0]);
+    }
 }
 
 #[test]
