@@ -1,0 +1,9 @@
+//! What Maquette knows about shapes before it sees a picture: random and procedural shapes to learn from, and the networks
+//! that have learnt from them.
+
+mod error;
+pub mod frustum;
+pub mod shapes;
+
+pub use error::{Error, Result};
+pub use frustum::Frustum;

@@ -1,0 +1,70 @@
+//! `maquette-train`: trains the weights that are built into Maquette, and shows what they learn from.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use maquette_train::data::{DataSettings, draft_sample, family_names};
+use maquette_train::preview;
+use rayon::prelude::*;
+
+/// Trains the weights that are built into Maquette, and shows what they learn from.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes a contact sheet of training samples.
+    Preview {
+        /// Family of procedural shapes, or `list` to name them; a mix where left out.
+        #[arg(long)]
+        family: Option<String>,
+        /// Samples on the sheet.
+        #[arg(long, default_value_t = 40)]
+        count: usize,
+        /// Samples in a row.
+        #[arg(long, default_value_t = 4)]
+        columns: usize,
+        /// Seed of the stream.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Share of tight framing.
+        #[arg(long, default_value_t = 0.5)]
+        tight: f32,
+        /// Where to write the picture.
+        #[arg(short, long, default_value = "sheet.png")]
+        output: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("maquette-train: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    match arguments.command {
+        Command::Preview { family, count, columns, seed, tight, output } => {
+            if family.as_deref() == Some("list") {
+                println!("{}", family_names().join("\n"));
+                return Ok(());
+            }
+            let settings = DataSettings { tight_share: tight, family, ..DataSettings::default() };
+            let start = std::time::Instant::now();
+            let samples: Vec<_> =
+                (0..count as u64).into_par_iter().map(|index| draft_sample(seed, index, &settings, None)).collect();
+            println!("{:.2} ms a sample", start.elapsed().as_secs_f64() * 1e3 / count.max(1) as f64);
+            preview::sheet(&samples, columns).save(&output)?;
+            Ok(())
+        }
+    }
+}
