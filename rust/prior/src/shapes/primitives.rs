@@ -91,7 +91,7 @@ impl Primitive {
                 planes.iter().map(|n| n[0] * p[0] + n[1] * p[1] + n[2] * p[2] - n[3]).fold(f32::NEG_INFINITY, f32::max)
             }
             Self::Lathe { outline, sides } => {
-                let radius = p[0].hypot(p[2]);
+                let radius = norm(p[0], p[2]);
                 let radius = if *sides == 0 {
                     radius
                 } else {
@@ -108,7 +108,7 @@ impl Primitive {
                     q = [cos * q[0] + sin * q[1], cos * q[1] - sin * q[0]];
                 }
                 let (a, b) = (outline.distance(q), p[2].abs() - half_depth);
-                if *soft > 0.0 { smooth_max(a, b, *soft) } else { a.max(b).min(0.0) + a.max(0.0).hypot(b.max(0.0)) }
+                if *soft > 0.0 { smooth_max(a, b, *soft) } else { a.max(b).min(0.0) + norm(a.max(0.0), b.max(0.0)) }
             }
         }
     }
@@ -129,6 +129,11 @@ impl Primitive {
             Self::Extrusion { outline, half_depth, .. } => outline.reach().hypot(*half_depth),
         }
     }
+}
+
+/// Length of `[a, b]`; the library's `hypot` also guards against overflow, which costs more than the root.
+fn norm(a: f32, b: f32) -> f32 {
+    (a * a + b * b).sqrt()
 }
 
 /// Union that rounds the crease within `k`.
@@ -188,7 +193,7 @@ fn limb(p: Vec3, from: Vec3, to: Vec3, from_radius: f32, to_radius: f32) -> f32 
 
 fn cut_cone(p: Vec3, half_height: f32, bottom: f32, top: f32, round: f32) -> f32 {
     let (h, r1, r2) = (half_height - round, (bottom - round).max(1e-4), (top - round).max(1e-4));
-    let q = [p[0].hypot(p[2]), p[1]];
+    let q = [norm(p[0], p[2]), p[1]];
     let cap = [q[0] - q[0].min(if q[1] < 0.0 { r1 } else { r2 }), q[1].abs() - h];
     let (k1, k2) = ([r2, h], [r2 - r1, 2.0 * h]);
     let along = (((k1[0] - q[0]) * k2[0] + (k1[1] - q[1]) * k2[1]) / (k2[0] * k2[0] + k2[1] * k2[1])).clamp(0.0, 1.0);
@@ -199,12 +204,12 @@ fn cut_cone(p: Vec3, half_height: f32, bottom: f32, top: f32, round: f32) -> f32
 }
 
 fn ring(p: Vec3, major: f32, minor: f32, half_angle: f32) -> f32 {
-    let radius = p[0].hypot(p[2]);
+    let radius = norm(p[0], p[2]);
     if half_angle < 3.1 && p[2].abs().atan2(p[0]) > half_angle {
         let (sin, cos) = half_angle.sin_cos();
         return length([p[0] - major * cos, p[1], p[2].abs() - major * sin]) - minor;
     }
-    (radius - major).hypot(p[1]) - minor
+    norm(radius - major, p[1]) - minor
 }
 
 fn superquadric(p: Vec3, half: Vec3, [t, s]: [f32; 2]) -> f32 {
@@ -266,7 +271,7 @@ impl Outline {
         let next = at + Self::CELLS + 1;
         let far = v[next] + fx * (v[next + 1] - v[next]);
         let value = near + fy * (far - near);
-        let off = ((u[0] - inside[0]) * self.step[0]).hypot((u[1] - inside[1]) * self.step[1]);
+        let off = norm((u[0] - inside[0]) * self.step[0], (u[1] - inside[1]) * self.step[1]);
         if off > 0.0 { off.max(value) } else { value }
     }
 

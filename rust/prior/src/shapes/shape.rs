@@ -265,6 +265,10 @@ impl Solid for Shape {
                 all = all.min(joined);
                 (joined, group) = (FAR, part.group);
             }
+            // A part whose ball is farther than what is there changes nothing.
+            if !part.cut && part.far(p) > joined + part.blend {
+                continue;
+            }
             let distance = part.distance(p);
             joined = if part.cut {
                 smooth_max(joined, -distance, part.blend)

@@ -27,15 +27,20 @@ pub(crate) struct Picture {
     pub(crate) hits: Vec<Hit>,
 }
 
-/// Sub-pixels on a side where a pixel is cut by the outline.
-const FINE: usize = 4;
+/// Rays of every pixel.
+const FIRST: [[f32; 2]; 2] = [[0.25, 0.3], [0.75, 0.7]];
+/// Further rays of a pixel that the outline may cut: with the first, ten places spread evenly.
+const FURTHER: [[f32; 2]; 8] =
+    [[0.55, 0.1], [0.9, 0.15], [0.1, 0.55], [0.45, 0.5], [0.9, 0.45], [0.3, 0.8], [0.1, 0.9], [0.6, 0.9]];
 /// Distance at which a ray has met the surface, in pixels.
-const CONTACT_PX: f32 = 0.03;
+const CONTACT_PX: f32 = 0.05;
 /// Most steps of a ray in one block.
-const MAX_STEPS: usize = 24;
+const MAX_STEPS: usize = 16;
+/// Shortest step of a ray, in layers.
+const MIN_STEP: f32 = 0.05;
 
 impl Picture {
-    /// Sphere tracing (Hart 1996) through the blocks. Four rays a pixel; sixteen where these or the neighbours disagree.
+    /// Sphere tracing (Hart 1996) through the blocks. Two rays a pixel; ten where these or the neighbours disagree.
     pub(crate) fn of_shape(
         shape: &Shape,
         material: &Material,
@@ -47,9 +52,7 @@ impl Picture {
         let mut count = vec![0u8; PICTURE_PX * PICTURE_PX];
         for pixel in 0..count.len() {
             let (row, column) = (pixel / PICTURE_PX, pixel % PICTURE_PX);
-            for sub in 0..4 {
-                // Rotated grid, so that edges along the axes also give five grades.
-                let [x, y] = [[0.375, 0.125], [0.875, 0.375], [0.125, 0.625], [0.625, 0.875]][sub];
+            for [x, y] in FIRST {
                 if let Some(at) = trace(shape, blocks, rays, column as f32 + x, row as f32 + y) {
                     count[pixel] += 1;
                     hits.push(hit(shape, material, placement, pixel, &at));
@@ -59,31 +62,28 @@ impl Picture {
         let mut coverage = vec![0.0; count.len()];
         for pixel in 0..count.len() {
             let (row, column) = (pixel / PICTURE_PX, pixel % PICTURE_PX);
-            let differs = (1..4).contains(&count[pixel])
+            let differs = count[pixel] == 1
                 || [(0, 1), (1, 0), (0, -1), (-1, 0)].iter().any(|(dr, dc)| {
                     let (r, c) = (row as isize + dr, column as isize + dc);
                     let inside = (0..PICTURE_PX as isize).contains(&r) && (0..PICTURE_PX as isize).contains(&c);
                     inside && count[r as usize * PICTURE_PX + c as usize] != count[pixel]
                 });
             if !differs {
-                coverage[pixel] = f32::from(count[pixel]) / 4.0;
+                coverage[pixel] = f32::from(count[pixel]) / FIRST.len() as f32;
                 continue;
             }
-            let mut covered = 0;
-            for sub in 0..FINE * FINE {
-                let offset = |k: usize| (k as f32 + 0.5) / FINE as f32;
-                let (x, y) = (column as f32 + offset(sub % FINE), row as f32 + offset(sub / FINE));
-                if let Some(at) = trace(shape, blocks, rays, x, y) {
-                    if covered == 0 && count[pixel] == 0 {
+            let mut covered = count[pixel];
+            for [x, y] in FURTHER {
+                if let Some(at) = trace(shape, blocks, rays, column as f32 + x, row as f32 + y) {
+                    if covered == 0 {
                         hits.push(hit(shape, material, placement, pixel, &at));
                     }
                     covered += 1;
                 }
             }
-            coverage[pixel] = covered as f32 / (FINE * FINE) as f32;
+            coverage[pixel] = f32::from(covered) / (FIRST.len() + FURTHER.len()) as f32;
         }
         hits.sort_by_key(|hit| hit.pixel);
-        hits.retain(|hit| coverage[hit.pixel as usize] > 0.0);
         Self { coverage, hits }
     }
 }
@@ -117,7 +117,7 @@ fn trace<'a>(shape: &Shape, blocks: &'a Blocks, rays: &Rays, x: f32, y: f32) -> 
             if distance < CONTACT_PX * pixel_size {
                 return Some(Meeting { point, pixel_size, parts });
             }
-            t += (distance / length).max(0.03);
+            t += (distance / length).max(MIN_STEP);
             if t >= end {
                 break;
             }
