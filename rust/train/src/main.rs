@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use maquette_train::data::{DataSettings, draft_sample, family_names};
+use maquette_train::meshes::{MeshBank, Part};
 use maquette_train::preview;
 use rayon::prelude::*;
 
@@ -20,7 +21,7 @@ struct Arguments {
 enum Command {
     /// Writes a contact sheet of training samples.
     Preview {
-        /// Family of procedural shapes, or `list` to name them; a mix where left out.
+        /// Family of procedural shapes, `real`, or `list` to name them; a mix where left out.
         #[arg(long)]
         family: Option<String>,
         /// Samples on the sheet.
@@ -35,6 +36,18 @@ enum Command {
         /// Share of tight framing.
         #[arg(long, default_value_t = 0.5)]
         tight: f32,
+        /// Folder of real meshes, for the family `real` and its share of a mix.
+        #[arg(long)]
+        meshes: Option<PathBuf>,
+        /// File in which voxels of the real meshes are kept.
+        #[arg(long)]
+        voxels: Option<PathBuf>,
+        /// Only the real meshes that are never trained on.
+        #[arg(long)]
+        held_out: bool,
+        /// Share of real meshes in a mix.
+        #[arg(long, default_value_t = 0.5)]
+        real: f32,
         /// Where to write the picture.
         #[arg(short, long, default_value = "sheet.png")]
         output: PathBuf,
@@ -53,15 +66,28 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     match arguments.command {
-        Command::Preview { family, count, columns, seed, tight, output } => {
+        Command::Preview { family, count, columns, seed, tight, meshes, voxels, held_out, real, output } => {
             if family.as_deref() == Some("list") {
                 println!("{}", family_names().join("\n"));
                 return Ok(());
             }
-            let settings = DataSettings { tight_share: tight, family, ..DataSettings::default() };
+            let part = if held_out { Part::HeldOut } else { Part::Training };
+            let bank = meshes.map(|folder| MeshBank::open(&folder, part, voxels.as_deref())).transpose()?;
+            let only_real = family.as_deref() == Some("real");
+            if only_real && bank.is_none() {
+                return Err("the family real needs --meshes FOLDER".into());
+            }
+            let settings = DataSettings {
+                real_share: if only_real { 1.0 } else { real },
+                tight_share: tight,
+                family: family.filter(|_| !only_real),
+                ..DataSettings::default()
+            };
             let start = std::time::Instant::now();
-            let samples: Vec<_> =
-                (0..count as u64).into_par_iter().map(|index| draft_sample(seed, index, &settings, None)).collect();
+            let samples: Vec<_> = (0..count as u64)
+                .into_par_iter()
+                .map(|index| draft_sample(seed, index, &settings, bank.as_ref()))
+                .collect();
             println!("{:.2} ms a sample", start.elapsed().as_secs_f64() * 1e3 / count.max(1) as f64);
             preview::sheet(&samples, columns).save(&output)?;
             Ok(())

@@ -5,6 +5,7 @@ mod fill;
 mod framing;
 mod light;
 mod look;
+mod real;
 
 use maquette_prior::frustum::Frustum;
 use maquette_prior::shapes::{Dice, FAMILIES, Material, Shape, Solid, surface_points};
@@ -65,8 +66,8 @@ pub fn draft_sample(seed: u64, index: u64, settings: &DataSettings, bank: Option
     let elevation_degrees = elevation(&mut dice, settings.elevation_degrees);
     let tight = dice.chance(settings.tight_share);
     let real = dice.chance(settings.real_share);
-    if let (true, Some(bank)) = (real, bank) {
-        match *bank {}
+    if let (true, Some(bank)) = (real, bank.filter(|bank| !bank.meshes.is_empty())) {
+        return real::draft_sample(bank, &mut dice, elevation_degrees, tight);
     }
     let (family, shape) = shape(&mut dice, settings.family.as_deref());
     let points = surface_points(&shape, SURFACE_LEVELS);
