@@ -29,6 +29,18 @@ impl BandedSystem {
 
     /// Replaces the right side by the solution; false, and nothing of use, where the matrix is not positive definite.
     pub(crate) fn solve(&mut self) -> bool {
+        if !self.factor() {
+            return false;
+        }
+        let mut vector = std::mem::take(&mut self.vector);
+        self.forward(&mut vector, 1);
+        self.backward(&mut vector);
+        self.vector = vector;
+        true
+    }
+
+    /// Replaces the matrix by its factor L, L Lᵀ being the matrix; false where it is not positive definite.
+    pub(crate) fn factor(&mut self) -> bool {
         let (band, width) = (self.band, self.band + 1);
         for row in 0..self.size {
             let first = row.saturating_sub(band);
@@ -49,19 +61,39 @@ impl BandedSystem {
                 };
             }
         }
+        true
+    }
+
+    /// Replaces `sides`, `[size][count]`, by L⁻¹ of them, after [`BandedSystem::factor`].
+    pub(crate) fn forward(&self, sides: &mut [f64], count: usize) {
+        let (band, width) = (self.band, self.band + 1);
         for row in 0..self.size {
-            let first = row.saturating_sub(band);
-            let sum: f64 =
-                (first..row).map(|column| self.matrix[row * width + band - (row - column)] * self.vector[column]).sum();
-            self.vector[row] = (self.vector[row] - sum) / self.matrix[row * width + band];
-        }
-        for row in (0..self.size).rev() {
-            self.vector[row] /= self.matrix[row * width + band];
+            let (done, rest) = sides.split_at_mut(row * count);
+            let current = &mut rest[..count];
             for column in row.saturating_sub(band)..row {
-                self.vector[column] -= self.matrix[row * width + band - (row - column)] * self.vector[row];
+                let factor = self.matrix[row * width + band - (row - column)];
+                if factor != 0.0 {
+                    for (value, above) in current.iter_mut().zip(&done[column * count..][..count]) {
+                        *value -= factor * above;
+                    }
+                }
+            }
+            let diagonal = self.matrix[row * width + band];
+            for value in current {
+                *value /= diagonal;
             }
         }
-        true
+    }
+
+    /// Replaces `vector` by L⁻ᵀ of it, after [`BandedSystem::factor`].
+    pub(crate) fn backward(&self, vector: &mut [f64]) {
+        let (band, width) = (self.band, self.band + 1);
+        for row in (0..self.size).rev() {
+            vector[row] /= self.matrix[row * width + band];
+            for column in row.saturating_sub(band)..row {
+                vector[column] -= self.matrix[row * width + band - (row - column)] * vector[row];
+            }
+        }
     }
 }
 

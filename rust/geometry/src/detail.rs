@@ -3,7 +3,7 @@
 //! Continuous remeshing after W. Palfinger, "Continuous remeshing for inverse rendering", 2022, with the moves of
 //! [`crate::large_steps`] and the losses of [`crate::losses`]; coarse edges and small views first, then finer ones.
 
-use maquette_core::recipe::{self, Symmetry};
+use maquette_core::recipe::{self, Shifting, Symmetry};
 use maquette_core::{Mesh, Progress, Views};
 
 use crate::large_steps::{LargeStepsAdam, LargeStepsSettings};
@@ -103,8 +103,12 @@ const COARSE_CONTOUR: f32 = 5.0 / 3.0;
 /// The last level settles: from each of these shares of its steps on it takes smaller ones. The mesh is mended there, so
 /// that what mending smoothed is sharpened again.
 const SETTLING: [(f32, f32); 2] = [(0.6, 0.4), (0.85, 0.15)];
-/// From this share of the last level's steps on, views are read by the whole maps.
-const SHIFTED_WHOLE: f32 = 0.75;
+/// Sizes of the views, as [`Alignment::settle`] numbers them, at which mesh and maps settle before a level, and at every
+/// remeshing.
+const SETTLE_FIRST: [usize; 3] = [2, 1, 0];
+const SETTLE_AGAIN: [usize; 2] = [1, 0];
+/// Views whose settled 2D maps are larger than this in the mean disagree, in world units.
+const DISAGREEMENT: f32 = 0.002;
 /// Most rounds of [`mend`].
 const MEND_ROUNDS: usize = 12;
 
@@ -124,10 +128,9 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         return Err(Error::invalid("steps between two remeshings are 0; give 1 or more"));
     }
     let mut mesh = Mesh { normals: None, corner_uvs: None, ..mesh.clone() };
-    let shifting = settings.shift.wanted(views, progress)?;
-    progress.check()?;
     let mut alignment = Alignment::new(views)?;
     alignment.anchor = settings.anchor;
+    let shifting = settings.wants_shifting(&mut alignment, &mesh, views, progress)?;
     let mut plane = None;
     let step_count: usize = settings.levels.iter().map(|level| level.iterations).sum();
     let mut step = 0;
@@ -139,9 +142,9 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         if shifting {
             alignment.align(&mesh, &settings.shift);
             progress.check()?;
+            settings.settle(&mut alignment, &mut mesh, views, &SETTLE_FIRST, progress)?;
         }
-        let mut share = settings.shift.share;
-        let shifted = if shifting { alignment.apply(views, share)? } else { views.clone() };
+        let shifted = if shifting { alignment.apply(views)? } else { views.clone() };
         if shifting || index == 0 {
             plane = find_mirror_plane(&shifted, settings.symmetry, progress)?;
         }
@@ -161,11 +164,8 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
                 adam.set_mesh(mesh.positions.len(), &mesh.triangles, &state)?;
                 progress.set_preview(mesh.clone());
                 if shifting {
-                    alignment.align(&mesh, &settings.shift);
-                    if last && iteration as f32 >= SHIFTED_WHOLE * level.iterations as f32 {
-                        share = 1.0;
-                    }
-                    losses = settings.losses(&alignment.apply(views, share)?, plane, level)?;
+                    settings.settle(&mut alignment, &mut mesh, views, &SETTLE_AGAIN, progress)?;
+                    losses = settings.losses(&alignment.apply(views)?, plane, level)?;
                 }
             }
             for (start, share) in SETTLING {
@@ -188,12 +188,50 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         progress.warn(format!("{left} pairs of triangles of the sharpened mesh still intersect"));
     }
     if shifting {
-        alignment.align(&mesh, &settings.shift);
+        settings.settle(&mut alignment, &mut mesh, views, &SETTLE_AGAIN, progress)?;
     }
     Ok(Sharpened { mesh, shifts: shifting.then_some(alignment.shifts) })
 }
 
 impl DetailSettings {
+    /// Whether the views are to be shifted at all; leaves `alignment` ready for it.
+    ///
+    /// Views that agree settle with small maps, whatever the mesh they start from.
+    fn wants_shifting(
+        &self,
+        alignment: &mut Alignment,
+        mesh: &Mesh,
+        views: &Views,
+        progress: &Progress,
+    ) -> Result<bool> {
+        if self.shift.shifting != Shifting::Auto {
+            return Ok(self.shift.shifting != Shifting::Off);
+        }
+        progress.check()?;
+        alignment.align(mesh, &self.shift);
+        let mut settled = mesh.clone();
+        for _ in 0..2 {
+            self.settle(alignment, &mut settled, views, &SETTLE_FIRST, progress)?;
+        }
+        Ok(alignment.mean_shift(views) > DISAGREEMENT)
+    }
+
+    /// Lets mesh and maps settle; without 2D maps the mesh stays, and the maps follow it.
+    fn settle(
+        &self,
+        alignment: &mut Alignment,
+        mesh: &mut Mesh,
+        views: &Views,
+        levels: &[usize],
+        progress: &Progress,
+    ) -> Result<()> {
+        if self.shift.shifting == Shifting::Turn {
+            alignment.align(mesh, &self.shift);
+            return Ok(progress.check()?);
+        }
+        alignment.settle(mesh, views, &self.shift, levels, progress)
+    }
+
     /// The losses of a level: `views`, and in the mirror where there is one.
     fn losses(&self, views: &Views, plane: Option<MirrorPlane>, level: &DetailLevel) -> Result<MeshLosses> {
         let mut weights = self.view_weights.clone();

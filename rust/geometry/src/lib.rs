@@ -3,6 +3,7 @@
 pub mod adam;
 mod adjacency;
 mod banded;
+mod consensus;
 pub mod consistency;
 pub mod detail;
 pub mod elevation;

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// Cells of the lattice along each side of the picture.
 const CELLS: usize = 12;
 /// Numbers at a node: the 2D map in pixels, then the 3D map in radians.
-const WIDTH: usize = 5;
+pub(crate) const WIDTH: usize = 5;
 /// Weight that keeps a map where it is.
 const HELD: f32 = 1e9;
 /// Silhouettes that cut deeper than this into one another, in world units, are of views that disagree.
@@ -53,9 +53,6 @@ pub struct ShiftSettings {
     pub turn_size: f32,
     /// Gauss-Newton steps at full, half and quarter size.
     pub steps: [usize; AlignedView::LEVELS],
-    /// Share of the maps by which views are read until the mesh has settled: what all maps have in common tells nothing of
-    /// how views disagree, and shrinks with every turn of mesh and maps.
-    pub share: f32,
 }
 
 impl Default for ShiftSettings {
@@ -70,7 +67,6 @@ impl Default for ShiftSettings {
             turn_smoothness: 2500.0,
             turn_size: 10.0,
             steps: [1, 2, 2],
-            share: 0.5,
         }
     }
 }
@@ -106,7 +102,7 @@ impl Shift {
     }
 
     /// The four nodes around pixel position (x, y) and their weights.
-    fn around(&self, x: f32, y: f32) -> [(usize, f32); 4] {
+    pub(crate) fn around(&self, x: f32, y: f32) -> [(usize, f32); 4] {
         let cells = CELLS as f32;
         let u = (x / self.width as f32 * cells).clamp(0.0, cells);
         let v = (y / self.height as f32 * cells).clamp(0.0, cells);
@@ -168,12 +164,6 @@ impl Shift {
         }
     }
 
-    /// The maps times `share`.
-    #[must_use]
-    pub fn scaled(&self, share: f32) -> Self {
-        Self { nodes: self.nodes.iter().map(|node| node.map(|x| share * x)).collect(), ..*self }
-    }
-
     /// The view as the maps read it.
     pub fn apply(&self, view: &View) -> View {
         let mut shifted = view.clone();
@@ -208,13 +198,42 @@ impl Shift {
 
     /// One Gauss-Newton step.
     fn step(&mut self, view: &Level, target: &Level, settings: &ShiftSettings) {
+        let mut system = self.new_system();
+        self.linearise(view, target, settings, |x, y, data| self.add_data(&mut system, x, y, data));
+        self.add_priors(&mut system, settings);
+        if system.solve() {
+            self.add(&system.vector);
+        }
+    }
+
+    /// A system for changes of all nodes.
+    pub(crate) fn new_system(&self) -> BandedSystem {
+        BandedSystem::new(WIDTH * self.nodes.len(), WIDTH * (2 * CELLS + 3))
+    }
+
+    /// Changes the nodes.
+    pub(crate) fn add(&mut self, change: &[f64]) {
+        for (node, change) in self.nodes.iter_mut().zip(change.chunks(WIDTH)) {
+            for (value, change) in node.iter_mut().zip(change) {
+                *value += *change as f32;
+            }
+        }
+    }
+
+    /// Calls `visit` with the full-size position of every pixel that tells something of the maps, and what it tells.
+    pub(crate) fn linearise(
+        &self,
+        view: &Level,
+        target: &Level,
+        settings: &ShiftSettings,
+        mut visit: impl FnMut(f32, f32, &Data),
+    ) {
         let (width, height) = (target.distance.width, target.distance.height);
         // Full-size pixels a pixel of this level, and how much of the picture one stands for.
         let ratio = self.width as f32 / width as f32;
         // Neighbouring pixels of full size tell the same; every second row and column is enough.
         let stride = if ratio < 1.5 { 2 } else { 1 };
         let area = ratio * ratio * (stride * stride) as f32;
-        let mut system = BandedSystem::new(WIDTH * self.nodes.len(), WIDTH * (2 * CELLS + 3));
         for row in (0..height).step_by(stride) {
             for column in (0..width).step_by(stride) {
                 let (x, y) = (column as f32 + 0.5, row as f32 + 0.5);
@@ -255,21 +274,13 @@ impl Shift {
                     }
                 }
                 if data.used {
-                    self.add_data(&mut system, x * ratio, y * ratio, &data);
-                }
-            }
-        }
-        self.add_priors(&mut system, settings);
-        if system.solve() {
-            for (node, value) in self.nodes.iter_mut().enumerate() {
-                for k in 0..WIDTH {
-                    value[k] += system.vector[WIDTH * node + k] as f32;
+                    visit(x * ratio, y * ratio, &data);
                 }
             }
         }
     }
 
-    fn add_data(&self, system: &mut BandedSystem, x: f32, y: f32, data: &Data) {
+    pub(crate) fn add_data(&self, system: &mut BandedSystem, x: f32, y: f32, data: &Data) {
         let around = self.around(x, y);
         for (i, &(node, weight)) in around.iter().enumerate() {
             for a in 0..WIDTH {
@@ -289,7 +300,7 @@ impl Shift {
     }
 
     /// Adds weights of the maps' size and second differences; the unknowns are changes of the nodes.
-    fn add_priors(&self, system: &mut BandedSystem, settings: &ShiftSettings) {
+    pub(crate) fn add_priors(&self, system: &mut BandedSystem, settings: &ShiftSettings) {
         const SIDE: usize = CELLS + 1;
         let size = |k: usize| match (settings.shifting, k < 2) {
             (Shifting::Off, _) | (Shifting::Turn, true) | (Shifting::Plane, false) => HELD,
@@ -331,13 +342,18 @@ impl Shift {
 
 /// The quadratic (1/2) xᵀ H x - pullᵀ x of one pixel in the maps' values there.
 #[derive(Default)]
-struct Data {
-    hessian: [[f32; WIDTH]; WIDTH],
-    pull: [f32; WIDTH],
+pub(crate) struct Data {
+    pub(crate) hessian: [[f32; WIDTH]; WIDTH],
+    pub(crate) pull: [f32; WIDTH],
     used: bool,
 }
 
 impl Data {
+    pub(crate) fn scaled(&self, share: f32) -> Self {
+        let hessian = self.hessian.map(|row| row.map(|value| share * value));
+        Self { hessian, pull: self.pull.map(|value| share * value), used: self.used }
+    }
+
     fn add(&mut self, residual: f32, slope: [f32; WIDTH], weight: f32) {
         self.used = true;
         for a in 0..WIDTH {
@@ -360,7 +376,7 @@ fn outlier_weight(residual: Vec3) -> f32 {
     1.0 / (1.0 + dot(residual, residual) / (OUTLIER * OUTLIER)).powi(2)
 }
 
-fn premultiplied(color: &Plane<4>) -> Plane<4> {
+pub(crate) fn premultiplied(color: &Plane<4>) -> Plane<4> {
     let data = color.data.iter().map(|&[r, g, b, a]| [r * a, g * a, b * a, a]).collect();
     Plane { data, ..*color }
 }
@@ -385,10 +401,10 @@ fn sample<const C: usize>(plane: &Plane<C>, x: f32, y: f32) -> ([f32; C], [[f32;
 /// What one view shows, given or rendered, at three sizes.
 pub struct AlignedView {
     /// Full, half and quarter size.
-    levels: Vec<Level>,
+    pub(crate) levels: Vec<Level>,
 }
 
-struct Level {
+pub(crate) struct Level {
     /// Unit where known, shorter at edges, zero elsewhere.
     normal: Plane<3>,
     /// Signed distance to the outline in full-size pixels.
@@ -398,7 +414,7 @@ struct Level {
 }
 
 impl AlignedView {
-    const LEVELS: usize = 3;
+    pub(crate) const LEVELS: usize = 3;
 
     /// A given view; one without normals has its outline and colours alone.
     pub fn given(view: &View) -> Self {
@@ -425,6 +441,10 @@ impl AlignedView {
         }
     }
 
+    pub(crate) fn has_color(&self) -> bool {
+        self.levels.iter().any(|level| level.color.is_some())
+    }
+
     fn new(normal: &Plane<3>, mask: &Plane<1>) -> Self {
         let distance = Silhouette::new(mask).distance;
         let (width, height) = (mask.width, mask.height);
@@ -441,8 +461,8 @@ impl AlignedView {
 
 /// Views that are aligned to one mesh after another.
 pub struct Alignment {
-    given: Vec<AlignedView>,
-    rendered: NormalViews,
+    pub(crate) given: Vec<AlignedView>,
+    pub(crate) rendered: NormalViews,
     /// The maps of every view.
     pub shifts: Vec<Shift>,
     /// A view that the others follow: its maps stay as they are. The input picture, as a rule.
@@ -503,23 +523,42 @@ impl Alignment {
         Ok(())
     }
 
-    /// `views`, those given to [`Alignment::new`], as this share of the maps reads them.
-    pub fn apply(&self, views: &Views, share: f32) -> Result<Views> {
+    /// Mean length of the 2D maps over the objects in `views`, those given to [`Alignment::new`], in world units at the
+    /// distance of the origin.
+    pub fn mean_shift(&self, views: &Views) -> f32 {
+        let (mut sum, mut count) = (0.0, 0);
+        for (shift, View { camera, mask, .. }) in self.shifts.iter().zip(&views.views) {
+            let pixel = camera.position.coords.norm() / camera.focal_px[0].max(camera.focal_px[1]);
+            for row in (0..mask.height).step_by(2) {
+                for column in (0..mask.width).step_by(2) {
+                    if mask.at(row, column)[0] > 0.5 {
+                        let [dx, dy] = shift.shift_px(column as f32 + 0.5, row as f32 + 0.5);
+                        sum += f64::from(dx.hypot(dy) * pixel);
+                        count += 1;
+                    }
+                }
+            }
+        }
+        (sum / f64::from(count.max(1))) as f32
+    }
+
+    /// `views`, those given to [`Alignment::new`], as the maps read them.
+    pub fn apply(&self, views: &Views) -> Result<Views> {
         Error::check_length("shifts", self.shifts.len(), views.views.len(), "align the views that are to be shifted")?;
-        let shifted = self.shifts.par_iter().zip(&views.views).map(|(shift, view)| shift.scaled(share).apply(view));
+        let shifted = self.shifts.par_iter().zip(&views.views).map(|(shift, view)| shift.apply(view));
         Ok(Views { views: shifted.collect() })
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     use crate::consistency::{consistency, consistency_into};
     use crate::remesh::shapes::sphere;
 
     /// A lumpy ball and six views of it, with stripes for colours.
-    fn scene() -> (Mesh, Views) {
+    pub(crate) fn scene() -> (Mesh, Views) {
         let mut mesh = sphere(1.0, 40);
         for p in &mut mesh.positions {
             let lumps = 0.3 + 0.03 * (9.0 * p[0]).sin() + 0.03 * (8.0 * p[1]).sin() + 0.03 * (7.0 * p[2]).cos();
@@ -546,7 +585,7 @@ mod tests {
     }
 
     /// The maps of a smooth warp, another one for every view.
-    fn warp(index: usize) -> Shift {
+    pub(crate) fn warp(index: usize) -> Shift {
         let mut shift = Shift::new(96, 96);
         let side = CELLS + 1;
         for (node, value) in shift.nodes.iter_mut().enumerate() {
@@ -558,7 +597,7 @@ mod tests {
     }
 
     /// Mean distance inside of the object between the maps that were found and the inverse of the warp.
-    fn error(shift: &Shift, warp: &Shift, view: &View) -> f32 {
+    pub(crate) fn error(shift: &Shift, warp: &Shift, view: &View) -> f32 {
         let truth = warp.pushed_px();
         let (mut sum, mut count) = (0.0, 0.0);
         for row in 0..96 {

@@ -34,7 +34,7 @@ const FINISH: (f32, f32) = (0.98, 0.02);
 const SEGMENT_VERSION: u32 = 1;
 const VIEWS_VERSION: u32 = 1;
 const GEOMETRY_VERSION: u32 = 1;
-const DETAIL_VERSION: u32 = 2;
+const DETAIL_VERSION: u32 = 3;
 const TEXTURE_VERSION: u32 = 3;
 
 /// Runs a job to its end.
