@@ -90,11 +90,13 @@ struct Posed<'a> {
     weights: &'a [f32],
     /// The view that is never shifted.
     anchor: Option<usize>,
+    /// The others are the mesh's own: where they do not agree with that view, it is the mesh that has to change.
+    own: bool,
 }
 
 impl<'a> From<&'a Views> for Posed<'a> {
     fn from(views: &'a Views) -> Self {
-        Self { views, weights: &[], anchor: None }
+        Self { views, weights: &[], anchor: None, own: false }
     }
 }
 
@@ -183,6 +185,9 @@ impl Job<'_> {
             let mut settings = DetailSettings::from(&recipe.detail);
             settings.anchor = posed.anchor;
             settings.view_weights = posed.weights.to_vec();
+            if posed.own && settings.shift.shifting == Shifting::Auto {
+                settings.shift.shifting = Shifting::Off;
+            }
             let sharpened = sharpen(mesh, posed.views, &settings, progress)?;
             Ok((sharpened.mesh, sharpened.shifts))
         })
@@ -194,7 +199,8 @@ impl Job<'_> {
         self.progress.enter(Stage::Views, VIEWS)?;
         let settings = &self.recipe.views;
         let start = Start::new(asset, request.views.as_ref(), object.as_ref(), settings, self.progress)?;
-        let posed = Posed { views: &start.views, weights: &start.view_weights, anchor: start.anchor() };
+        let own = request.views.is_none();
+        let posed = Posed { views: &start.views, weights: &start.view_weights, anchor: start.anchor(), own };
         let (full, shifts) = self.sharpened(&start.mesh, &posed)?;
         let mesh = self.simplified(&full)?;
         let mut textured = self.texture(&mesh, Some(&full), &posed, shifts.as_deref())?;
