@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use maquette_train::data::views::views_sample;
 use maquette_train::data::{DataSettings, draft_sample, family_names};
 use maquette_train::meshes::{MeshBank, Part};
 use maquette_train::preview;
@@ -48,6 +49,9 @@ enum Command {
         /// Share of real meshes in a mix.
         #[arg(long, default_value_t = 0.5)]
         real: f32,
+        /// Random geometry in six views instead, as the autoencoder's and the view network's data.
+        #[arg(long)]
+        views: bool,
         /// Where to write the picture.
         #[arg(short, long, default_value = "sheet.png")]
         output: PathBuf,
@@ -66,9 +70,15 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     match arguments.command {
-        Command::Preview { family, count, columns, seed, tight, meshes, voxels, held_out, real, output } => {
+        Command::Preview { family, count, columns, seed, tight, meshes, voxels, held_out, real, views, output } => {
             if family.as_deref() == Some("list") {
                 println!("{}", family_names().join("\n"));
+                return Ok(());
+            }
+            if views {
+                let samples: Vec<_> =
+                    (0..count as u64).into_par_iter().map(|index| views_sample(seed, index, 64, 128)).collect();
+                preview::views_sheet(&samples).save(&output)?;
                 return Ok(());
             }
             let part = if held_out { Part::HeldOut } else { Part::Training };

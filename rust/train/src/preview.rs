@@ -7,6 +7,7 @@ use image::RgbImage;
 use maquette_prior::frustum::{DEPTH_BINS, PICTURE_PX};
 
 use crate::data::DraftSample;
+use crate::data::views::{VIEW_CHANNELS, VIEWS, ViewsSample};
 
 /// Pixels of one picture on the sheet.
 const TILE_PX: usize = 96;
@@ -37,6 +38,25 @@ pub fn sheet(samples: &[DraftSample], columns: usize) -> RgbImage {
                 };
                 let color = color.map(|value| (value * 255.0 + 0.5) as u8);
                 sheet.put_pixel((left + column) as u32, (top + row) as u32, image::Rgb(color));
+            }
+        }
+    }
+    sheet
+}
+
+/// Random shapes, two rows each: their six views and the spoilt copies, normals as colours over the coverage.
+pub fn views_sheet(samples: &[ViewsSample]) -> RgbImage {
+    let size = samples.first().map_or(0, |sample| sample.size_px);
+    let area = size * size;
+    let mut sheet = RgbImage::new((VIEWS * size) as u32, (2 * samples.len() * size) as u32);
+    for (index, planes) in samples.iter().flat_map(|sample| [&sample.clean, &sample.spoilt]).enumerate() {
+        for row in 0..size {
+            for column in 0..VIEWS * size {
+                let at = |channel: usize| {
+                    planes[(column / size * VIEW_CHANNELS + channel) * area + row * size + column % size]
+                };
+                let color = [0, 1, 2].map(|k| ((at(k) * 0.5 + 0.5) * at(3) * 255.0) as u8);
+                sheet.put_pixel(column as u32, (index * size + row) as u32, image::Rgb(color));
             }
         }
     }

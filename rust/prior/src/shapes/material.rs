@@ -44,8 +44,11 @@ impl Material {
     pub fn random(dice: &mut Dice) -> Self {
         // Few base hues, so that parts belong together.
         let base: [Vec3; 3] = std::array::from_fn(|_| color(dice));
-        let one_color = dice.chance(0.25);
-        let patterned = if dice.chance(0.5) { 0.0 } else { dice.between(0.1, 0.8) };
+        // Unpainted models and casts are grey or white all over.
+        let unpainted = dice.chance(0.1);
+        let base = if unpainted { [[dice.between(0.2, 0.9); 3]; 3] } else { base };
+        let one_color = unpainted || dice.chance(0.2);
+        let patterned = if unpainted || dice.chance(0.5) { 0.0 } else { dice.between(0.1, 0.8) };
         let coats = std::array::from_fn(|slot| {
             let first = if one_color {
                 base[0]
@@ -56,7 +59,7 @@ impl Material {
             };
             Coat::random(first, patterned, dice)
         });
-        let over = dice.chance(0.2).then(|| {
+        let over = (!unpainted && dice.chance(0.2)).then(|| {
             let first = color(dice);
             (Coat::random(first, 1.0, dice), dice.between(0.2, 1.0))
         });
@@ -155,7 +158,7 @@ fn color(dice: &mut Dice) -> Vec3 {
         4 | 5 => (dice.between(0.02, 0.13), dice.between(0.3, 0.8), dice.between(0.25, 0.9)),
         6 => (dice.between(0.2, 0.42), dice.between(0.3, 0.9), dice.between(0.25, 0.9)),
         7 => (dice.between(0.5, 0.7), dice.between(0.2, 0.9), dice.between(0.3, 1.0)),
-        _ => (dice.between(0.0, 1.0), dice.between(0.4, 1.0), dice.between(0.4, 1.0)),
+        _ => (dice.between(0.0, 1.0), dice.between(0.3, 0.9), dice.between(0.4, 1.0)),
     };
     let channel = |offset: f32| {
         let k = (offset + hue * 6.0).rem_euclid(6.0);

@@ -11,6 +11,7 @@ mod material;
 mod outlines;
 mod plants;
 mod primitives;
+mod random_geometry;
 mod shape;
 mod solids;
 mod tools;
@@ -21,6 +22,7 @@ mod vehicles;
 pub use dice::Dice;
 pub use material::{Material, SLOTS};
 pub use primitives::{Outline, Primitive};
+pub use random_geometry::{SdfCube, random_geometry};
 pub use shape::{Content, Decal, Part, Ripples, Shape, Solid, slope, surface_points};
 pub use vector::{Mat3, Vec3, apply, times, transposed, turn};
 

@@ -88,11 +88,16 @@ fn outline(dice: &mut Dice) -> Outline {
         }
         _ => {
             // A few discs and bars melted together.
-            let discs: Vec<[f32; 3]> = (0..dice.count(2, 6))
-                .map(|_| [dice.between(-0.3, 0.3), dice.between(-0.3, 0.3), dice.between(0.06, 0.18)])
-                .collect();
+            let mut discs: Vec<[f32; 3]> = vec![[0.0, 0.0, dice.between(0.1, 0.2)]];
+            for _ in 0..dice.count(1, 5) {
+                let host = discs[dice.below(discs.len())];
+                let radius = dice.between(0.06, 0.16);
+                let (sin, cos) = dice.between(0.0, TAU).sin_cos();
+                let away = (host[2] + radius) * dice.between(0.6, 0.95);
+                discs.push([host[0] + away * cos, host[1] + away * sin, radius]);
+            }
             let melt = dice.between(0.02, 0.2);
-            Outline::table([-0.5, -0.5], [0.5, 0.5], |p| {
+            Outline::table([-1.0, -1.0], [1.0, 1.0], |p| {
                 discs.iter().fold(f32::MAX, |all, d| smooth_min(all, (p[0] - d[0]).hypot(p[1] - d[1]) - d[2], melt))
             })
         }
@@ -151,10 +156,13 @@ pub(super) fn cushion(dice: &mut Dice) -> Shape {
     let half_depth = dice.between(0.06, 0.22);
     let line = outline(dice);
     let soft = dice.between(0.08, 0.3);
+    let bumps: Vec<[f32; 3]> = (0..dice.count(0, 4))
+        .map(|_| [dice.between(0.0, 0.3), dice.between(-0.3, 0.3), half_depth * dice.between(0.6, 1.0)])
+        .filter(|at| line.distance([at[0], at[1]]) < -0.01 && line.distance([-at[0], at[1]]) < -0.01)
+        .collect();
     shape.add(Primitive::Extrusion { outline: line, half_depth: half_depth + soft * 0.25, soft, twist: 0.0 });
-    for _ in 0..dice.count(0, 4) {
+    for at in bumps {
         let size = dice.between(0.03, 0.09);
-        let at = [dice.between(0.0, 0.3), dice.between(-0.3, 0.3), half_depth * dice.between(0.6, 1.0)];
         let slot = dice.count(1, 4);
         shape.add(Primitive::Ellipsoid([size, size, size * 0.7])).at(at).mirrored().blend(0.01).slot(slot);
     }

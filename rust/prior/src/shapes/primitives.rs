@@ -107,7 +107,9 @@ impl Primitive {
                     let (sin, cos) = (p[2] * twist).sin_cos();
                     q = [cos * q[0] + sin * q[1], cos * q[1] - sin * q[0]];
                 }
-                let (a, b) = (outline.distance(q), p[2].abs() - half_depth);
+                // Twisted, the outline's distance is steeper than one away from the axis.
+                let steep = if *twist == 0.0 { 1.0 } else { norm(1.0, twist * outline.reach()) };
+                let (a, b) = (outline.distance(q) / steep, p[2].abs() - half_depth);
                 if *soft > 0.0 { smooth_max(a, b, *soft) } else { a.max(b).min(0.0) + norm(a.max(0.0), b.max(0.0)) }
             }
         }
@@ -259,7 +261,7 @@ impl Outline {
     }
 
     /// Bilinear inside of the table; outside of it the way to the table is added.
-    fn distance(&self, p: [f32; 2]) -> f32 {
+    pub(super) fn distance(&self, p: [f32; 2]) -> f32 {
         let last = Self::CELLS as f32;
         let u: [f32; 2] = std::array::from_fn(|k| (p[k] - self.low[k]) / self.step[k]);
         let inside = u.map(|x| x.clamp(0.0, last));

@@ -54,7 +54,7 @@ pub(super) fn blobs(dice: &mut Dice) -> Shape {
     for index in 0..count {
         let size = if index == 0 { 0.32 } else { dice.log_between(0.07, 0.26) };
         let primitive = simple(dice, size);
-        let step = scale(dice.direction(), dice.between(0.15, 0.3));
+        let step = scale(dice.direction(), dice.between(0.1, 0.22));
         if index > 0 && dice.chance(0.6) {
             tip = [0.0; 3];
         }

@@ -117,7 +117,7 @@ impl Lights {
         let mut bright: Vec<f32> = sum
             .iter()
             .filter(|color| color[3] > 0.0)
-            .map(|color| (0.3 * color[0] + 0.6 * color[1] + 0.1 * color[2]) / color[3])
+            .map(|color| color[0].max(color[1]).max(color[2]) / color[3])
             .collect();
         if bright.is_empty() {
             return 1.0;

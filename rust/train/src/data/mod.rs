@@ -6,6 +6,7 @@ mod framing;
 mod light;
 mod look;
 mod real;
+pub mod views;
 
 use maquette_prior::frustum::Frustum;
 use maquette_prior::shapes::{Dice, FAMILIES, Material, Shape, Solid, surface_points};
@@ -176,6 +177,43 @@ mod tests {
                 // Plates thinner than a third of a layer may fall between the samples.
                 assert!(hollow * 10 <= covered, "{} {index}: {hollow} of {covered} columns empty", family.name);
             }
+        }
+    }
+
+    /// Share of the filled voxels in the largest piece of touching ones.
+    fn largest_piece(occupancy: &[u8]) -> f32 {
+        let side = PICTURE_PX as isize;
+        let mut left = occupancy.to_vec();
+        let mut largest = 0;
+        for start in 0..left.len() {
+            let mut open = vec![start];
+            let mut size = 0;
+            while let Some(at) = open.pop() {
+                if std::mem::replace(&mut left[at], 0) == 0 {
+                    continue;
+                }
+                size += 1;
+                let at = at as isize;
+                let (x, y, z) = (at % side, at / side % side, at / side / side);
+                for step in 0..27 {
+                    let (x, y, z) = (x + step % 3 - 1, y + step / 3 % 3 - 1, z + step / 9 - 1);
+                    if (0..side).contains(&x) && (0..side).contains(&y) && (0..DEPTH_BINS as isize).contains(&z) {
+                        open.push(((z * side + y) * side + x) as usize);
+                    }
+                }
+            }
+            largest = largest.max(size);
+        }
+        largest as f32 / occupancy.iter().map(|filled| u32::from(*filled)).sum::<u32>().max(1) as f32
+    }
+
+    #[test]
+    fn things_hang_together() {
+        for family in FAMILIES {
+            let settings = settings(Some(family.name));
+            let share =
+                (0..8).map(|index| largest_piece(&draft_sample(2, index, &settings, None).occupancy)).sum::<f32>();
+            assert!(share / 8.0 > 0.7, "{}: {}", family.name, share / 8.0);
         }
     }
 

@@ -1,0 +1,265 @@
+//! The random geometry of LatentDreamer: shapes that mean nothing, for networks that must not take any object for granted.
+//!
+//! Random blocks are joined in an occupancy grid; rounds of a normalised Gaussian blur of random size round and melt them;
+//! the level one half is the surface, given as a signed distance.
+
+use super::dice::Dice;
+use super::vector::{Vec3, apply};
+
+/// Signed distance on a cube of samples, world units, negative inside.
+///
+/// Sample `(x, y, z)` is at `values[(z * size + y) * size + x]` and at world position `(x + 0.5) / size - 0.5`, and so on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SdfCube {
+    /// Samples on a side.
+    pub size: usize,
+    /// Distances, clipped to `-REACH..=REACH`.
+    pub values: Vec<f32>,
+}
+
+impl SdfCube {
+    /// Largest distance that is told apart.
+    pub const REACH: f32 = 1.0 / 16.0;
+}
+
+/// Random geometry of `size` samples a side, a pure function of its seed. The shape is centred on its bounding box; its
+/// farthest point is at about 0.48.
+pub fn random_geometry(seed: u64, size: usize) -> SdfCube {
+    let mut dice = Dice::new(seed, "random geometry");
+    loop {
+        let blocks = blocks(&mut dice);
+        let mut field = occupancy(&blocks, size);
+        for _ in 0..dice.count(1, 4) {
+            // In units of the cube, so that the shape does not depend on its sampling.
+            let radius = dice.between(0.015, 0.06) * size as f32;
+            let sigma = radius * dice.between(0.3, 0.7);
+            blur(&mut field, size, radius.round().max(1.0) as usize, sigma.max(0.3));
+        }
+        let inside = field.iter().filter(|value| **value > 0.5).count();
+        // Thin blocks may melt away.
+        if inside * 200 > field.len() {
+            return SdfCube { size, values: distances(&field, size) };
+        }
+    }
+}
+
+/// A box, ellipsoid or cylinder, turned.
+struct Block {
+    center: Vec3,
+    half: Vec3,
+    local_from_world: super::vector::Mat3,
+    kind: usize,
+}
+
+impl Block {
+    fn contains(&self, p: Vec3) -> bool {
+        let q = apply(&self.local_from_world, std::array::from_fn(|k| p[k] - self.center[k]));
+        let u: Vec3 = std::array::from_fn(|k| q[k] / self.half[k]);
+        match self.kind {
+            0 => u.iter().all(|x| x.abs() <= 1.0),
+            1 => u[0] * u[0] + u[1] * u[1] + u[2] * u[2] <= 1.0,
+            _ => u[0] * u[0] + u[2] * u[2] <= 1.0 && u[1].abs() <= 1.0,
+        }
+    }
+
+    /// Half sides of its bounding box.
+    fn reach(&self) -> Vec3 {
+        std::array::from_fn(|axis| (0..3).map(|k| (self.local_from_world[k][axis] * self.half[k]).abs()).sum())
+    }
+}
+
+/// Blocks that touch each other, brought to the canonical frame.
+fn blocks(dice: &mut Dice) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for index in 0..dice.count(2, 9) {
+        let size = if index == 0 { dice.between(0.12, 0.3) } else { dice.log_between(0.05, 0.25) };
+        let half = std::array::from_fn(|_| size * dice.log_between(0.35, 1.6));
+        let local_from_world = if dice.chance(0.4) { super::vector::IDENTITY } else { super::solids::any_turn(dice) };
+        let center = match blocks.len() {
+            0 => [0.0; 3],
+            count => {
+                // Inside of an earlier block, or at its edge.
+                let host = &blocks[dice.below(count)];
+                let reach = host.reach();
+                std::array::from_fn(|k| host.center[k] + dice.between(-0.9, 0.9) * reach[k])
+            }
+        };
+        blocks.push(Block { center, half, local_from_world, kind: dice.below(3) });
+    }
+    let (mut low, mut high) = ([f32::MAX; 3], [f32::MIN; 3]);
+    for block in &blocks {
+        let reach = block.reach();
+        for k in 0..3 {
+            low[k] = low[k].min(block.center[k] - reach[k]);
+            high[k] = high[k].max(block.center[k] + reach[k]);
+        }
+    }
+    // The corners of the boxes are seldom filled, so the radius of the box is a little too large a measure.
+    let radius = 0.5 * (0..3).map(|k| (high[k] - low[k]).powi(2)).sum::<f32>().sqrt();
+    let scale = 0.5 / radius;
+    for block in &mut blocks {
+        for k in 0..3 {
+            block.center[k] = (block.center[k] - f32::midpoint(low[k], high[k])) * scale;
+            block.half[k] *= scale;
+        }
+    }
+    blocks
+}
+
+fn occupancy(blocks: &[Block], size: usize) -> Vec<f32> {
+    let at = |k: usize| (k as f32 + 0.5) / size as f32 - 0.5;
+    let mut field = vec![0.0; size * size * size];
+    for block in blocks {
+        let reach = block.reach();
+        let range = |axis: usize| {
+            let index = |world: f32| ((world + 0.5) * size as f32).clamp(0.0, size as f32);
+            index(block.center[axis] - reach[axis]).floor() as usize
+                ..index(block.center[axis] + reach[axis]).ceil() as usize
+        };
+        for z in range(2) {
+            for y in range(1) {
+                for x in range(0) {
+                    let value = &mut field[(z * size + y) * size + x];
+                    if *value == 0.0 && block.contains([at(x), at(y), at(z)]) {
+                        *value = 1.0;
+                    }
+                }
+            }
+        }
+    }
+    field
+}
+
+/// Gaussian blur with a kernel cut at `radius` and normalised over what lies inside of the grid, one axis after another.
+fn blur(field: &mut [f32], size: usize, radius: usize, sigma: f32) {
+    let weights: Vec<f32> = (0..=radius).map(|k| (-0.5 * (k as f32 / sigma).powi(2)).exp()).collect();
+    let mut line = vec![0.0; size];
+    for axis in 0..3 {
+        let stride = [1, size, size * size][axis];
+        let (first, second) = ([size, 1, 1][axis], [size * size, size * size, size][axis]);
+        for a in 0..size {
+            for b in 0..size {
+                let start = a * first + b * second;
+                for (k, value) in line.iter_mut().enumerate() {
+                    *value = field[start + k * stride];
+                }
+                for k in 0..size {
+                    let (mut sum, mut total) = (0.0, 0.0);
+                    for other in k.saturating_sub(radius)..(k + radius + 1).min(size) {
+                        let weight = weights[k.abs_diff(other)];
+                        sum += weight * line[other];
+                        total += weight;
+                    }
+                    field[start + k * stride] = sum / total;
+                }
+            }
+        }
+    }
+}
+
+/// Signed distance to the level one half, clipped: to the places where the level crosses grid edges, and beside the surface
+/// to the plane through the crossings on a sample's own edges.
+fn distances(field: &[f32], size: usize) -> Vec<f32> {
+    let cell = 1.0 / size as f32;
+    let reach = (SdfCube::REACH / cell).ceil() as isize + 1;
+    let mut values: Vec<f32> =
+        field.iter().map(|value| if *value > 0.5 { -SdfCube::REACH } else { SdfCube::REACH }).collect();
+    for z in 0..size {
+        for y in 0..size {
+            for x in 0..size {
+                let here = field[(z * size + y) * size + x] - 0.5;
+                for axis in 0..3 {
+                    let mut next = [x, y, z];
+                    next[axis] += 1;
+                    if next[axis] == size {
+                        continue;
+                    }
+                    let there = field[(next[2] * size + next[1]) * size + next[0]] - 0.5;
+                    if (here > 0.0) == (there > 0.0) {
+                        continue;
+                    }
+                    let mut crossing = [x as f32, y as f32, z as f32];
+                    crossing[axis] += here / (here - there);
+                    splat(&mut values, size, crossing, reach, cell);
+                }
+            }
+        }
+    }
+    for z in 0..size {
+        for y in 0..size {
+            for x in 0..size {
+                let index = (z * size + y) * size + x;
+                let here = field[index] - 0.5;
+                let mut sum = 0.0;
+                for (at, stride) in [(x, 1), (y, size), (z, size * size)] {
+                    let crossing = |there: f32| {
+                        let there = there - 0.5;
+                        if (here > 0.0) == (there > 0.0) { f32::MAX } else { (here / (here - there)).max(1e-4) }
+                    };
+                    let before = if at > 0 { crossing(field[index - stride]) } else { f32::MAX };
+                    let after = if at + 1 < size { crossing(field[index + stride]) } else { f32::MAX };
+                    sum += 1.0 / before.min(after).powi(2);
+                }
+                if sum > 0.0 {
+                    let value = &mut values[index];
+                    *value = value.abs().min(cell / sum.sqrt()).copysign(*value);
+                }
+            }
+        }
+    }
+    values
+}
+
+/// Lowers the distances around a point of the surface (in samples).
+fn splat(values: &mut [f32], size: usize, point: Vec3, reach: isize, cell: f32) {
+    let range = |k: usize| {
+        let middle = point[k].round() as isize;
+        (middle - reach).max(0) as usize..((middle + reach + 1).max(0) as usize).min(size)
+    };
+    for z in range(2) {
+        for y in range(1) {
+            let across = (z as f32 - point[2]).powi(2) + (y as f32 - point[1]).powi(2);
+            let row = (z * size + y) * size;
+            for x in range(0) {
+                let distance = cell * (across + (x as f32 - point[0]).powi(2)).sqrt();
+                let value = &mut values[row + x];
+                if distance < value.abs() {
+                    *value = distance.copysign(*value);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_solid_bounded_and_functions_of_their_seed() {
+        for seed in 0..6 {
+            let cube = random_geometry(seed, 32);
+            assert_eq!(cube, random_geometry(seed, 32));
+            assert_ne!(cube, random_geometry(seed + 100, 32));
+            assert!(cube.values.iter().all(|value| value.abs() <= SdfCube::REACH));
+            let inside = cube.values.iter().filter(|value| **value < 0.0).count();
+            assert!(inside > 100 && inside < 32 * 32 * 32 / 2, "{inside}");
+            // Neighbours differ by no more than their distance.
+            for pair in cube.values.windows(2).enumerate().filter(|(index, _)| index % 32 != 31).map(|(_, pair)| pair) {
+                assert!((pair[0] - pair[1]).abs() < 1.6 / 32.0);
+            }
+        }
+    }
+
+    #[test]
+    fn sampling_finer_keeps_the_shape() {
+        for seed in 0..4 {
+            let (coarse, fine) = (random_geometry(seed, 32), random_geometry(seed, 64));
+            let share = |cube: &SdfCube| {
+                cube.values.iter().filter(|value| **value < 0.0).count() as f32 / cube.values.len() as f32
+            };
+            let (a, b) = (share(&coarse), share(&fine));
+            assert!((a - b).abs() < 0.15 * a.max(b) + 0.003, "{a} {b}");
+        }
+    }
+}
