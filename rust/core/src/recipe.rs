@@ -110,6 +110,8 @@ pub enum ViewSourceKind {
     Inflate,
     /// The artist's own views.
     Provided,
+    /// Six views drawn by Zero123++ from a model on this machine.
+    Zero123Plus,
 }
 
 /// How the elevation of the input picture's camera is known.
@@ -140,6 +142,22 @@ pub struct ViewSource {
     pub elevation_degrees: f64,
     /// Whether it may be found by search instead.
     pub elevation: Elevation,
+    /// Zero123++: folder or name of the model; empty takes the one of the environment, else of the cache.
+    pub model: String,
+    /// Zero123++: folder or name of the ControlNet that makes normals, "none" to go without; empty as for the model.
+    pub normal_model: String,
+    /// Zero123++: denoising steps of the colours; 28 usually do, 75 give finer detail.
+    #[schemars(range(min = 1, max = 1000))]
+    pub steps: u32,
+    /// Zero123++: how closely the colours follow the picture; above 1 each step takes twice as long.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub guidance: f64,
+    /// Zero123++: denoising steps of the normals.
+    #[schemars(range(min = 1, max = 1000))]
+    pub normal_steps: u32,
+    /// Zero123++: how closely the normals follow the picture; above 1 each step takes twice as long.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub normal_guidance: f64,
 }
 
 impl ViewSource {
@@ -157,6 +175,12 @@ impl Default for ViewSource {
             inflate_depth: 1.0,
             elevation_degrees: 0.0,
             elevation: Elevation::Auto,
+            model: String::new(),
+            normal_model: String::new(),
+            steps: 28,
+            guidance: 4.0,
+            normal_steps: 50,
+            normal_guidance: 1.0,
         }
     }
 }

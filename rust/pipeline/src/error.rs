@@ -11,6 +11,9 @@ pub enum Error {
     /// From texturing.
     #[error(transparent)]
     Texture(#[from] maquette_texture::Error),
+    /// From view diffusion: its models and its runs.
+    #[error(transparent)]
+    Diffusion(#[from] maquette_diffusion::Error),
     /// The request does not hold what its task needs.
     #[error("{0}")]
     Request(String),
@@ -26,6 +29,7 @@ impl Error {
             self,
             Self::Core(maquette_core::Error::Cancelled)
                 | Self::Geometry(maquette_geometry::Error::Core(maquette_core::Error::Cancelled))
+                | Self::Diffusion(maquette_diffusion::Error::Core(maquette_core::Error::Cancelled))
                 | Self::Texture(maquette_texture::Error::Core(maquette_core::Error::Cancelled))
         )
     }

@@ -18,7 +18,7 @@ use crate::cache::{self, Cache, sections};
 use crate::refine::Start;
 use crate::request::{Outcome, Request};
 use crate::segment::{self, Cutout};
-use crate::sources::{SourceResult, inflate, views_from_front};
+use crate::sources::{SourceResult, inflate, views_from_front, zero123plus};
 use crate::{Error, Result};
 
 /// Start and length of each stage as shares of the whole job, from measured times at the standard preset.
@@ -29,6 +29,8 @@ const REFINE: (f32, f32) = (0.29, 0.10);
 const DETAIL: (f32, f32) = (0.39, 0.23);
 const TEXTURE: (f32, f32) = (0.62, 0.36);
 const FINISH: (f32, f32) = (0.98, 0.02);
+/// Share of the whole job until the views are there, where a diffusion model draws them.
+const DRAWN_VIEWS: f32 = 0.8;
 
 /// Raised when a stage's code gives other results, so that old cache entries are not used.
 const SEGMENT_VERSION: u32 = 1;
@@ -120,7 +122,7 @@ impl Job<'_> {
         input: &I,
         compute: impl FnOnce(&Recipe, &Progress) -> Result<O>,
     ) -> Result<O> {
-        self.progress.enter(stage, span)?;
+        self.progress.enter(stage, self.span(span))?;
         let start = Instant::now();
         let settings = sections(self.recipe, settings);
         let key = cache::Stage { name: stage.name(), code_version, settings: &settings };
@@ -157,14 +159,40 @@ impl Job<'_> {
         }
     }
 
+    /// A stage's share of the whole job, from its share where views cost little.
+    fn span(&self, (start, length): (f32, f32)) -> (f32, f32) {
+        if self.recipe.views.source != ViewSourceKind::Zero123Plus {
+            return (start, length);
+        }
+        let place = |at: f32| {
+            let after = VIEWS.0 + VIEWS.1;
+            if at <= VIEWS.0 { at } else { DRAWN_VIEWS + (at - after) * (1.0 - DRAWN_VIEWS) / (1.0 - after) }
+        };
+        (place(start), place(start + length) - place(start))
+    }
+
     fn views(&mut self, object: &Cutout) -> Result<SourceResult> {
-        self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
-            match recipe.views.source {
-                ViewSourceKind::Inflate => Ok(inflate::inflate(object, &recipe.views, progress)?),
-                ViewSourceKind::Provided => Err(Error::Request(
-                    "views.source is \"provided\", but no views were given; give a folder of views".to_owned(),
-                )),
+        match self.recipe.views.source {
+            ViewSourceKind::Inflate => {
+                self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
+                    Ok(inflate::inflate(object, &recipe.views, progress)?)
+                })
             }
+            ViewSourceKind::Zero123Plus => self.drawn_views(object),
+            ViewSourceKind::Provided => Err(Error::Request(
+                "views.source is \"provided\", but no views were given; give a folder of views".to_owned(),
+            )),
+        }
+    }
+
+    /// Views of Zero123++; where they stand to the picture's own camera is not known, so that it is no view.
+    fn drawn_views(&mut self, object: &Cutout) -> Result<SourceResult> {
+        let found = zero123plus::Places::of_process().find(&self.recipe.views)?;
+        let source = zero123plus::Source::open(found, self.progress)?;
+        let input = (&object.rgba, source.identity());
+        self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, &input, |recipe, progress| {
+            let views = source.views(&object.rgba, &recipe.views, recipe.seed, progress)?;
+            Ok(SourceResult { views, ..SourceResult::default() })
         })
     }
 
@@ -172,9 +200,10 @@ impl Job<'_> {
     fn geometry(&mut self, source: &SourceResult) -> Result<Mesh> {
         let input = (&source.views, &source.shape);
         let sections = ["coarse", "refine", "finish"];
+        let refine = self.span(REFINE);
         self.stage(Stage::Coarse, COARSE, &sections, GEOMETRY_VERSION, &input, |recipe, progress| {
             let shape = reconstruct::coarse(&source.views, source.shape.as_ref(), &recipe.coarse, progress)?;
-            progress.enter(Stage::Refine, REFINE)?;
+            progress.enter(Stage::Refine, refine)?;
             Ok(reconstruct::refine(shape, &source.views, &recipe.refine, recipe.finish.smallest_part, progress)?)
         })
     }
@@ -235,7 +264,7 @@ impl Job<'_> {
     }
 
     fn finish(self, request: &Request, cutout: Option<Image>, views: Views, textured: Textured) -> Result<Outcome> {
-        self.progress.enter(Stage::Finish, FINISH)?;
+        self.progress.enter(Stage::Finish, self.span(FINISH))?;
         let mesh = textured.mesh;
         let given = request.mesh.as_ref().filter(|given| given.mesh.corner_uvs == mesh.corner_uvs);
         let gltf_corner_v = given.and_then(|given| given.gltf_corner_v.clone());

@@ -12,6 +12,6 @@ pub mod sample;
 
 pub use folder::{Component, ControlNetFolder, ModelFolder};
 pub use noise::{Draw, Noise, Seeded};
-pub use pipeline::{Options, Settings, Zero123Plus};
+pub use pipeline::{Options, Settings, Zero123Plus, best_device};
 pub use preview::Previewer;
 pub use rig::Rig;

@@ -44,6 +44,11 @@ impl Options {
     }
 }
 
+/// The GPU where this build can use one, else the CPU.
+pub fn best_device() -> Result<Device> {
+    Ok(Device::cuda_if_available(0)?)
+}
+
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -176,6 +181,16 @@ impl Zero123Plus {
     /// The model's configuration.
     pub fn folder(&self) -> &ModelFolder {
         &self.folder
+    }
+
+    /// Every weight file, in the order they are used.
+    pub fn weight_files(&self) -> Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> =
+            super::Component::ALL.iter().map(|&component| self.folder.weight_file(component)).collect::<Result<_>>()?;
+        if let Some(control) = &self.control {
+            files.push(control.weight_file()?);
+        }
+        Ok(files)
     }
 
     /// The cameras of this version of the model.

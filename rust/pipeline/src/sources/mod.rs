@@ -5,6 +5,7 @@ pub mod inflate;
 mod pictures;
 pub mod provided;
 mod save;
+pub mod zero123plus;
 
 pub use front::{posed_front, six_views_of, views_from_front};
 pub use pictures::{pictures_of, view_from_pictures};
