@@ -32,6 +32,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Eval,
     },
+    /// See, fetch, check and remove the models that `views.source = "zero123plus"` needs.
+    Models {
+        /// What to do with them.
+        #[command(subcommand)]
+        what: Models,
+    },
     /// Print the settings of a job: defaults, a whole recipe, or the schema.
     Recipe(Recipe),
     /// Print completions for a shell.
@@ -48,6 +54,9 @@ pub(crate) struct Generate {
     /// Take these views of the object as well: a folder, or a 640x960 sheet of six.
     #[arg(long, value_name = "DIR")]
     pub(crate) views: Option<PathBuf>,
+    /// What makes the views, as `--set views.source=NAME`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) view_source: Option<String>,
     #[command(flatten)]
     pub(crate) job: Job,
 }
@@ -112,6 +121,45 @@ pub(crate) struct EvalViews {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Models {
+    /// Say which models are known, under which licences, and which of them are here.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model into the cache, once its licence is accepted; goes on where an interrupted pull stopped.
+    Pull {
+        /// Name of the model, as `maquette models list` says it.
+        model: String,
+        /// The licence is accepted; without it the question is asked.
+        #[arg(long)]
+        accept_license: bool,
+        /// Show nothing but errors.
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Check a model: every file, and every tensor's name and shape.
+    Verify {
+        /// Name of a known model, or a folder.
+        model: String,
+        /// Read all weights as well, and find numbers that are not finite.
+        #[arg(long)]
+        values: bool,
+    },
+    /// Print the folder of a model.
+    Path {
+        /// Name of the model.
+        model: String,
+    },
+    /// Remove a model from the cache.
+    Remove {
+        /// Name of the model.
+        model: String,
+    },
 }
 
 /// Options of every command that runs a job.

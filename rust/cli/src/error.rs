@@ -9,6 +9,10 @@ pub(crate) enum Error {
     Pipeline(#[from] maquette_pipeline::Error),
     #[error(transparent)]
     Geometry(#[from] maquette_geometry::Error),
+    #[error(transparent)]
+    Diffusion(#[from] maquette_diffusion::Error),
+    #[error("{folder} has faults: {count}")]
+    Faulty { folder: String, count: usize },
     #[error("{0}")]
     Usage(String),
     #[error("reading {}: {source}", path.display())]
@@ -24,8 +28,9 @@ impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Core(maquette_core::Error::Cancelled) => 130,
             Self::Pipeline(error) if error.is_cancelled() => 130,
+            Self::Core(maquette_core::Error::Cancelled)
+            | Self::Diffusion(maquette_diffusion::Error::Core(maquette_core::Error::Cancelled)) => 130,
             _ => 1,
         }
     }

@@ -34,6 +34,7 @@ fn run(command: Command) -> Result<()> {
         Command::Eval { what: Eval::Views(arguments) } => commands::eval_views(&arguments),
         Command::Turntable(arguments) => commands::turntable(&arguments),
         Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Models { what } => commands::models(&what),
         Command::Recipe(arguments) => commands::recipe(&arguments),
         Command::Completions { shell } => {
             commands::completions(shell);

@@ -43,9 +43,31 @@ pub(crate) fn run(
     let name = input.file_stem().map_or_else(|| "maquette".into(), |stem| stem.to_string_lossy().into_owned());
     let progress = reporter::watched(&arguments.output_style)?;
     let request = load(Request { name, recipe, ..Request::default() }, &progress)?;
+    announce(arguments, &request)?;
     let outcome = maquette_pipeline::run(&request, &cache, &progress)?;
     write(arguments, &output, &outcome, &progress)?;
     summarise(arguments, &output, &outcome, start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Says what a model will need before it starts.
+fn announce(arguments: &Job, request: &Request) -> Result<()> {
+    // Given views take the place of a source.
+    if request.views.is_some() || request.picture.is_none() {
+        return Ok(());
+    }
+    if let Some(plan) = sources::zero123plus::memory_plan(&request.recipe.views)? {
+        if arguments.output_style.json {
+            reporter::print_line(&json!({
+                "event": "plan",
+                "needed_bytes": plan.peak(),
+                "free_bytes": plan.free,
+                "text": plan.to_string(),
+            }));
+        } else if !arguments.output_style.quiet {
+            eprintln!("views of Zero123++: {plan}");
+        }
+    }
     Ok(())
 }
 

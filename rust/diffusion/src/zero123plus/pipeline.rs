@@ -214,6 +214,14 @@ impl Zero123Plus {
         }
     }
 
+    /// What a run needs: of the first mode that fits into the free memory, else of the smallest.
+    pub fn plan(&self, settings: &Settings) -> Result<MemoryPlan> {
+        let mut plans =
+            self.modes().into_iter().map(|mode| self.plan_of(mode, settings)).collect::<Result<Vec<_>>>()?;
+        let chosen = plans.iter().position(MemoryPlan::fits).unwrap_or(plans.len() - 1);
+        Ok(plans.swap_remove(chosen))
+    }
+
     fn plan_of(&self, mode: Mode, settings: &Settings) -> Result<MemoryPlan> {
         let factor = self.folder.vae.factor();
         settings.check(factor, self.folder.unet.block_out_channels.len())?;

@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use maquette_core::recipe::ViewSource;
+use maquette_core::recipe::{ViewSource, ViewSourceKind};
 use maquette_core::{Image, Progress, Views};
 use maquette_diffusion::models::{self, KnownModel};
+use maquette_diffusion::zero123plus::memory::MemoryPlan;
 use maquette_diffusion::zero123plus::{Options, Settings, Zero123Plus, best_device};
 
 use crate::{Error, Result};
@@ -146,17 +147,34 @@ impl Source {
 
     /// Six views of the object in `picture`, which is cut out.
     pub fn views(&self, picture: &Image, settings: &ViewSource, seed: u64, progress: &Progress) -> Result<Views> {
-        let side = settings.size_px as usize;
-        let run = Settings {
-            steps: settings.steps as usize,
-            guidance: settings.guidance,
-            normal_steps: settings.normal_steps as usize,
-            normal_guidance: settings.normal_guidance,
-            tile_px: [2 * side, 3 * side],
-            ..Settings::default()
-        };
-        Ok(self.zero123plus.views(picture, &run, seed, progress)?)
+        Ok(self.zero123plus.views(picture, &run_settings(settings), seed, progress)?)
     }
+
+    /// What the run needs of this machine's memory, and how it would be made.
+    pub fn memory_plan(&self, settings: &ViewSource) -> Result<MemoryPlan> {
+        Ok(self.zero123plus.plan(&run_settings(settings))?)
+    }
+}
+
+fn run_settings(settings: &ViewSource) -> Settings {
+    let side = settings.size_px as usize;
+    Settings {
+        steps: settings.steps as usize,
+        guidance: settings.guidance,
+        normal_steps: settings.normal_steps as usize,
+        normal_guidance: settings.normal_guidance,
+        tile_px: [2 * side, 3 * side],
+        ..Settings::default()
+    }
+}
+
+/// What the views of `settings` will need, without reading any weights; `None` for sources that need no model.
+pub fn memory_plan(settings: &ViewSource) -> Result<Option<MemoryPlan>> {
+    if settings.source != ViewSourceKind::Zero123Plus {
+        return Ok(None);
+    }
+    let found = Places::of_process().find(settings)?;
+    Source::open(found, &Progress::new())?.memory_plan(settings).map(Some)
 }
 
 fn stamp(path: &Path) -> Result<(String, u64, u64)> {
