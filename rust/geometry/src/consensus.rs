@@ -165,11 +165,15 @@ impl Alignment {
                     if views.views[index].color.is_some() {
                         target.set_color(&reproject(views, rendered, shifts, index, &all));
                     }
+                    if progress.is_cancelled() {
+                        return None;
+                    }
                     let place = Place { rendered: &rendered[index], bend: &bend };
                     let pair = (&given[index].levels[level], &target.levels[level]);
                     place.reduce(&shifts[index], pair, settings, anchor == Some(index))
                 })
                 .collect();
+            progress.check()?;
             let mut matrix = Bend::priors();
             let mut pull = DVector::zeros(UNKNOWNS);
             for reduced in reduced.iter().flatten() {
