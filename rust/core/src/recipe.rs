@@ -108,6 +108,8 @@ pub enum ViewSourceKind {
     /// The silhouette inflated into a rounded solid: no weights, always works.
     #[default]
     Inflate,
+    /// The shape that the built-in network takes the silhouette for.
+    Draft,
     /// The artist's own views.
     Provided,
     /// Six views drawn by Zero123++ from a model on this machine.
@@ -118,7 +120,8 @@ pub enum ViewSourceKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Elevation {
-    /// `elevation_degrees`; where that is 0 and a mesh is refined, found by comparing picture and mesh.
+    /// `elevation_degrees`; where that is 0, the draft source estimates it, and where a mesh is refined, it is found by
+    /// comparing picture and mesh.
     #[default]
     Auto,
     /// `elevation_degrees`, also where it is 0.

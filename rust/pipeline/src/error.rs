@@ -8,6 +8,9 @@ pub enum Error {
     /// From reconstruction.
     #[error(transparent)]
     Geometry(#[from] maquette_geometry::Error),
+    /// From the built-in network.
+    #[error(transparent)]
+    Prior(#[from] maquette_prior::Error),
     /// From texturing.
     #[error(transparent)]
     Texture(#[from] maquette_texture::Error),
@@ -30,6 +33,7 @@ impl Error {
             Self::Core(maquette_core::Error::Cancelled)
                 | Self::Geometry(maquette_geometry::Error::Core(maquette_core::Error::Cancelled))
                 | Self::Diffusion(maquette_diffusion::Error::Core(maquette_core::Error::Cancelled))
+                | Self::Prior(maquette_prior::Error::Core(maquette_core::Error::Cancelled))
                 | Self::Texture(maquette_texture::Error::Core(maquette_core::Error::Cancelled))
         )
     }

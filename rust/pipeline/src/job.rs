@@ -18,7 +18,7 @@ use crate::cache::{self, Cache, sections};
 use crate::refine::Start;
 use crate::request::{Outcome, Request};
 use crate::segment::{self, Cutout};
-use crate::sources::{SourceResult, inflate, views_from_front, zero123plus};
+use crate::sources::{SourceResult, draft, inflate, views_from_front, zero123plus};
 use crate::{Error, Result};
 
 /// Start and length of each stage as shares of the whole job, from measured times at the standard preset.
@@ -173,6 +173,11 @@ impl Job<'_> {
 
     fn views(&mut self, object: &Cutout) -> Result<SourceResult> {
         match self.recipe.views.source {
+            ViewSourceKind::Draft => {
+                self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
+                    draft::draft(object, &recipe.views, progress)
+                })
+            }
             ViewSourceKind::Inflate => {
                 self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
                     Ok(inflate::inflate(object, &recipe.views, progress)?)
@@ -198,13 +203,18 @@ impl Job<'_> {
 
     /// The closed mesh at full resolution: coarse, then refine.
     fn geometry(&mut self, source: &SourceResult) -> Result<Mesh> {
-        let input = (&source.views, &source.shape);
+        let mut views = source.views.clone();
+        // Views of a guessed shape know the silhouette at their own resolution only.
+        if self.recipe.views.source == ViewSourceKind::Draft {
+            views.views.extend(source.input_view.clone());
+        }
+        let input = (&views, &source.shape);
         let sections = ["coarse", "refine", "finish"];
         let refine = self.span(REFINE);
         self.stage(Stage::Coarse, COARSE, &sections, GEOMETRY_VERSION, &input, |recipe, progress| {
-            let shape = reconstruct::coarse(&source.views, source.shape.as_ref(), &recipe.coarse, progress)?;
+            let shape = reconstruct::coarse(&views, source.shape.as_ref(), &recipe.coarse, progress)?;
             progress.enter(Stage::Refine, refine)?;
-            Ok(reconstruct::refine(shape, &source.views, &recipe.refine, recipe.finish.smallest_part, progress)?)
+            Ok(reconstruct::refine(shape, &views, &recipe.refine, recipe.finish.smallest_part, progress)?)
         })
     }
 

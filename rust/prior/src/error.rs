@@ -8,6 +8,9 @@ pub enum Error {
     /// The tensor library refused an operation.
     #[error("the network could not be run: {0}; report this with the model's file")]
     Candle(#[from] candle_core::Error),
+    /// The weights that are built in do not fit their network.
+    #[error("the built-in weights cannot be used: {0}; this build of the library is broken, report it")]
+    Weights(String),
 }
 
 /// Result with this crate's [`Error`].

@@ -1,8 +1,10 @@
 //! What Maquette knows about shapes before it sees a picture: random and procedural shapes to learn from, and the networks
 //! that have learnt from them.
 
+pub mod draft;
 mod error;
 pub mod frustum;
+pub mod nn;
 pub mod shapes;
 
 pub use error::{Error, Result};

@@ -1,8 +1,12 @@
 //! Training of the weights that are built into Maquette, and the data that they learn from.
 
+pub mod checkpoint;
 pub mod data;
+pub mod draft;
 mod error;
 pub mod meshes;
+pub mod optimizer;
+pub mod prefetch;
 pub mod preview;
 
 pub use error::{Error, Result};

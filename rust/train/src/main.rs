@@ -1,11 +1,13 @@
 //! `maquette-train`: trains the weights that are built into Maquette, and shows what they learn from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use maquette_prior::draft::network::Planes;
 use maquette_train::data::views::views_sample;
 use maquette_train::data::{DataSettings, draft_sample, family_names};
+use maquette_train::draft::{DraftTraining, Meshes, train};
 use maquette_train::meshes::{MeshBank, Part};
 use maquette_train::preview;
 use rayon::prelude::*;
@@ -20,6 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Trains the draft network.
+    Draft(DraftArguments),
     /// Writes a contact sheet of training samples.
     Preview {
         /// Family of procedural shapes, `real`, or `list` to name them; a mix where left out.
@@ -58,6 +62,90 @@ enum Command {
     },
 }
 
+#[derive(Args)]
+struct DraftArguments {
+    /// Folder of checkpoints and logs; a run in it goes on.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Seed of weights and samples.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Step at which to end.
+    #[arg(long, default_value_t = 10_000)]
+    steps: usize,
+    /// Last steps, in which the learning rate falls to 0.
+    #[arg(long, default_value_t = 2_000)]
+    cool_down: usize,
+    /// Samples a step.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Highest learning rate.
+    #[arg(long, default_value_t = 1e-3)]
+    rate: f32,
+    /// Folder of real meshes.
+    #[arg(long)]
+    meshes: Option<PathBuf>,
+    /// Folder in which voxels of the real meshes are kept.
+    #[arg(long)]
+    voxels: Option<PathBuf>,
+    /// Share of real meshes among the samples, where their folder is given.
+    #[arg(long, default_value_t = 0.5)]
+    real_share: f32,
+    /// Share of samples that are cropped to the object.
+    #[arg(long, default_value_t = 0.5)]
+    tight_share: f32,
+    /// What of the picture the network sees.
+    #[arg(long, value_enum, default_value_t = PlanesArgument::Mask)]
+    planes: PlanesArgument,
+    /// Steps between checkpoints.
+    #[arg(long, default_value_t = 100)]
+    checkpoint_every: usize,
+    /// Steps between measurements on samples never trained on.
+    #[arg(long, default_value_t = 500)]
+    measure_every: usize,
+    /// Samples of each set that is measured.
+    #[arg(long, default_value_t = 48)]
+    measured: u64,
+    /// Threads that make samples.
+    #[arg(long, default_value_t = 1)]
+    sample_threads: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PlanesArgument {
+    /// Its mask.
+    Mask,
+    /// Its mask and colours.
+    Color,
+}
+
+impl DraftArguments {
+    fn training(&self) -> DraftTraining {
+        DraftTraining {
+            folder: self.output.clone(),
+            seed: self.seed,
+            data: DataSettings {
+                real_share: self.real_share,
+                tight_share: self.tight_share,
+                ..DataSettings::default()
+            },
+            planes: match self.planes {
+                PlanesArgument::Mask => Planes::Mask,
+                PlanesArgument::Color => Planes::Color,
+            },
+            batch: self.batch.max(1),
+            rate: self.rate,
+            warm_up: 100,
+            steps: self.steps,
+            cool_down: self.cool_down,
+            checkpoint_every: self.checkpoint_every.max(1),
+            measure_every: self.measure_every.max(1),
+            measured: self.measured,
+            sample_threads: self.sample_threads,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,6 +158,20 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     match arguments.command {
+        Command::Draft(arguments) => {
+            let bank = |folder: &Path, part, name| {
+                let voxels = arguments.voxels.as_ref().map(|voxels| voxels.join(name));
+                MeshBank::open(folder, part, voxels.as_deref())
+            };
+            let meshes = match &arguments.meshes {
+                Some(folder) => Some(Meshes {
+                    training: bank(folder, Part::Training, "train.vox")?,
+                    held_out: bank(folder, Part::HeldOut, "held.vox")?,
+                }),
+                None => None,
+            };
+            Ok(train(&arguments.training(), meshes)?)
+        }
         Command::Preview { family, count, columns, seed, tight, meshes, voxels, held_out, real, views, output } => {
             if family.as_deref() == Some("list") {
                 println!("{}", family_names().join("\n"));

@@ -19,9 +19,9 @@ use crate::segment::{Cutout, frame};
 /// Share of the input camera's frame that the object's longer side fills.
 const FRAME_SHARE: f32 = 0.9;
 /// Largest side of the framed picture in pixels.
-const MAX_FRAME_PX: u32 = 1024;
+pub(super) const MAX_FRAME_PX: u32 = 1024;
 /// Distance of the farthest vertex from the origin in the canonical frame.
-const CANONICAL_RADIUS: f32 = 0.48;
+pub(super) const CANONICAL_RADIUS: f32 = 0.48;
 /// Samples a pixel and axis.
 pub(crate) const SUPERSAMPLING: usize = 3;
 
@@ -66,7 +66,7 @@ pub(super) fn painted_views(
     cameras: impl IntoIterator<Item = Camera>,
     step: impl Fn(usize) -> Result<()>,
 ) -> Result<Vec<View>> {
-    let paint = Paint::new(picture, input_camera.clone());
+    let paint = Paint::new(picture, input_camera.clone(), mesh);
     let normals = mesh.vertex_normals();
     let view = |(index, camera)| {
         step(index)?;
@@ -77,7 +77,7 @@ pub(super) fn painted_views(
 
 /// Centres the bounding box and scales the farthest vertex to the canonical radius; the camera moves along, so that it
 /// sees the same picture.
-fn canonical(mut mesh: Mesh, mut camera: Camera) -> (Mesh, Camera) {
+pub(super) fn canonical(mut mesh: Mesh, mut camera: Camera) -> (Mesh, Camera) {
     let Some((low, high)) = mesh.bounds() else { return (mesh, camera) };
     let center: [f32; 3] = std::array::from_fn(|k| f32::midpoint(low[k], high[k]));
     let radius = mesh
@@ -144,7 +144,8 @@ fn look(mesh: &Mesh, normals: &[[f32; 3]], paint: &Paint, camera: Camera) -> Vie
     }
 }
 
-fn picture_as_view(picture: &Image, camera: Camera) -> View {
+/// The picture itself as a posed view without normals.
+pub(super) fn picture_as_view(picture: &Image, camera: Camera) -> View {
     let color = picture.to_linear();
     let mask = Plane { width: color.width, height: color.height, data: color.data.iter().map(|p| [p[3]]).collect() };
     View { camera, mask, color: Some(color), normal: None }

@@ -1,5 +1,6 @@
 //! View sources: each turns what the artist gave into posed views of the object.
 
+pub mod draft;
 mod front;
 pub mod inflate;
 mod pictures;

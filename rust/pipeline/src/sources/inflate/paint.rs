@@ -1,11 +1,12 @@
 //! The picture continued over the whole solid.
 //!
-//! What faces the input camera has the picture's colours. Towards the rim the picture would be stretched into streaks,
+//! What the input camera sees has the picture's colours. Towards the rim the picture would be stretched into streaks,
 //! and on the back every eye would appear again: there the picture gives way to its large areas of colour. They come
 //! from clustering its colours (k-means) and letting each neighbourhood take the cluster that most of it has, with
 //! shading added back.
 
-use maquette_core::{Camera, Image, Plane};
+use maquette_core::{Camera, Image, Mesh, Plane};
+use maquette_raster::rasterize;
 
 /// Cosines between normal and ray from which the picture gives way, and at which it is gone.
 const RIM_COSINES: [f32; 2] = [0.45, 0.15];
@@ -24,8 +25,13 @@ const SAME_COLOR: f32 = 0.01;
 /// Exponent that makes the majority win: large means hard borders between areas.
 const MAJORITY: i32 = 6;
 
+/// How far a surface may lie behind the nearest one that a pixel sees, in world units, and still be what it sees.
+const DEPTH_SLACK: f32 = 0.02;
+
 pub(super) struct Paint {
     camera: Camera,
+    /// Depth of what the camera sees at each pixel, 0 where it sees nothing.
+    depth: Vec<f32>,
     /// Linear colour, straight alpha.
     picture: Plane<4>,
     /// Linear colour of the large areas, continued beyond the outline.
@@ -33,16 +39,34 @@ pub(super) struct Paint {
 }
 
 impl Paint {
-    /// `camera` took the picture, which has its size.
-    pub(super) fn new(picture: &Image, camera: Camera) -> Self {
+    /// `camera` took the picture, which has its size, of `mesh`.
+    pub(super) fn new(picture: &Image, camera: Camera, mesh: &Mesh) -> Self {
         let picture = picture.to_linear();
         let areas = areas_of_color(&picture);
-        Self { camera, picture, areas }
+        let depth = rasterize(&mesh.positions, &mesh.triangles, &camera).depth;
+        Self { camera, depth, picture, areas }
+    }
+
+    /// True where nothing lies before what is at `depth` on pixel position `(x, y)`, or beside it.
+    fn is_seen(&self, x: f32, y: f32, depth: f32) -> bool {
+        let (width, height) = (self.camera.width, self.camera.height);
+        let first = |at: f32| (at - 1.0).floor().max(0.0) as usize;
+        let mut hidden = false;
+        for row in first(y)..(first(y) + 3).min(height) {
+            for column in first(x)..(first(x) + 3).min(width) {
+                let nearest = self.depth[row * width + column];
+                if nearest > 0.0 && depth <= nearest + DEPTH_SLACK {
+                    return true;
+                }
+                hidden |= nearest > 0.0;
+            }
+        }
+        !hidden
     }
 
     /// Linear colour of the surface at `position` with unit normal `normal`.
     pub(super) fn color(&self, position: [f32; 3], normal: [f32; 3]) -> [f32; 3] {
-        let ([x, y], _) = self.camera.project(position);
+        let ([x, y], depth) = self.camera.project(position);
         let eye = self.camera.position;
         let to_eye = [eye.x - position[0], eye.y - position[1], eye.z - position[2]];
         let length = (to_eye[0] * to_eye[0] + to_eye[1] * to_eye[1] + to_eye[2] * to_eye[2]).sqrt().max(1e-9);
@@ -53,7 +77,7 @@ impl Paint {
             self.areas.height as f32 / self.picture.height as f32,
         ];
         let area = self.areas.bilinear(x * scale[0], y * scale[1]);
-        if facing == 0.0 {
+        if facing == 0.0 || !self.is_seen(x, y, depth) {
             return area;
         }
         let seen = self.picture.bilinear(x, y);

@@ -1,0 +1,272 @@
+//! One picture's silhouette to a whole shape, by a network that has seen many.
+
+pub mod network;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use candle_core::{Device, Tensor};
+use maquette_core::Progress;
+
+use self::network::{DraftNet, ELEVATION_UNIT, PATCH, Planes, SIDE, patch_order, picture_input};
+use crate::frustum::{DEPTH_BINS, Frustum, PICTURE_PX};
+use crate::nn::Weights;
+use crate::{Error, Result};
+
+/// Pixels of the network's picture.
+const AREA: usize = PICTURE_PX * PICTURE_PX;
+/// Coverage from which a pixel belongs to the silhouette, as in training.
+const LEAST_COVERAGE: f32 = 0.05;
+/// Added to the logits: where depth is uncertain, probabilities are blurred, and half of them would be too thin. Chosen
+/// on meshes of the training folder that the network has not seen.
+const BIAS: f32 = 0.8;
+
+/// The built-in weights, safetensors in F16.
+static EMBEDDED: &[u8] = include_bytes!("../../weights/draft.safetensors");
+
+/// The draft network, ready to be asked.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    net: DraftNet,
+    planes: Planes,
+}
+
+/// What fills the frustum of a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DraftShape {
+    /// Logits of being inside, nearest layer first, rows and columns of the picture in each; what was outside of the
+    /// silhouette continues what is nearest in it.
+    logits: Vec<f32>,
+    /// Where they lie in the world.
+    pub frustum: Frustum,
+}
+
+impl Draft {
+    /// The network with the weights that are built into the library; they are read once.
+    ///
+    /// # Errors
+    /// When this build's weights do not fit its network.
+    pub fn embedded() -> Result<&'static Self> {
+        static LOADED: OnceLock<std::result::Result<Draft, String>> = OnceLock::new();
+        let loaded = LOADED.get_or_init(|| Self::from_safetensors(EMBEDDED).map_err(|error| error.to_string()));
+        loaded.as_ref().map_err(|reason| Error::Weights(reason.clone()))
+    }
+
+    /// The network with the weights of a safetensors file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or does not fit the network.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
+        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
+        Self::from_tensors(tensors.into_iter().collect())
+    }
+
+    /// The network with given parameters; what it sees follows from the shape of its first layer.
+    ///
+    /// # Errors
+    /// When one is missing or has another shape.
+    pub fn from_tensors(tensors: BTreeMap<String, Tensor>) -> Result<Self> {
+        let channels = tensors.get("stem.kernel").map(|kernel| kernel.dims());
+        let color = channels.is_some_and(|dims| dims.get(2) == Some(&(PATCH * PATCH * Planes::Color.count())));
+        let planes = if color { Planes::Color } else { Planes::Mask };
+        Ok(Self { net: DraftNet::new(&mut Weights::given(tensors, &Device::Cpu), planes)?, planes })
+    }
+
+    /// What the silhouette is most likely to be of.
+    ///
+    /// `mask` is coverage 0..=1 and `rgb` three sRGB planes, both `PICTURE_PX` squared, row 0 on top; `rgb` may be empty
+    /// for a network that does not look at it. With `tight` the object's box is centred and its longer side fills
+    /// [`crate::frustum::TIGHT_SHARE`] of the picture, else the picture is the whole frame of the six-view rig. Without
+    /// `elevation_degrees` the camera's elevation is estimated.
+    ///
+    /// # Errors
+    /// When a plane has another size, or the job was cancelled.
+    pub fn predict(
+        &self,
+        mask: &[f32],
+        rgb: &[f32],
+        tight: bool,
+        elevation_degrees: Option<f32>,
+        progress: &Progress,
+    ) -> Result<DraftShape> {
+        let wanted = if self.planes == Planes::Color { 3 * AREA } else { rgb.len() };
+        if mask.len() != AREA || rgb.len() != wanted || mask.iter().chain(rgb).any(|x| !x.is_finite()) {
+            return Err(maquette_core::Error::invalid(format!(
+                "the draft network takes a mask of {AREA} and colours of {wanted} finite numbers, got {} and {}",
+                mask.len(),
+                rgb.len()
+            ))
+            .into());
+        }
+        let mut logits = vec![0.0f32; AREA * DEPTH_BINS];
+        let mut elevation = 0.0;
+        for flipped in [false, true] {
+            progress.check()?;
+            let mirror = |plane: &[f32]| if flipped { mirrored(plane) } else { plane.to_vec() };
+            let input = picture_input(&mirror(mask), &mirror(rgb), tight, self.planes);
+            let channels = PATCH * PATCH * self.planes.count();
+            let out = self.net.forward(&Tensor::from_vec(input, (1, SIDE, SIDE, channels), &Device::Cpu)?)?;
+            elevation += 0.5 * ELEVATION_UNIT * out.elevation.to_vec1::<f32>()?[0];
+            let values = out.logits.flatten_all()?.to_vec1::<f32>()?;
+            for (pixel, column) in patch_order().zip(values.chunks_exact(DEPTH_BINS)) {
+                let (row, x) = (pixel / PICTURE_PX, pixel % PICTURE_PX);
+                let x = if flipped { PICTURE_PX - 1 - x } else { x };
+                for (layer, value) in column.iter().enumerate() {
+                    logits[layer * AREA + row * PICTURE_PX + x] += 0.5 * value;
+                }
+            }
+        }
+        logits.iter_mut().for_each(|logit| *logit += BIAS);
+        let seen: Vec<bool> = mask.iter().map(|&coverage| coverage > LEAST_COVERAGE).collect();
+        fill_columns(&mut logits, &seen);
+        continue_outwards(&mut logits, seen);
+        let elevation = elevation_degrees.unwrap_or(elevation.clamp(-10.0, 45.0));
+        let frustum = if tight { Frustum::tight(elevation) } else { Frustum::canonical(elevation) };
+        Ok(DraftShape { logits, frustum })
+    }
+}
+
+/// Least logit of the likeliest layer of a pixel of the silhouette: what covers the pixel has to be somewhere.
+const LEAST_PEAK: f32 = 0.5;
+
+/// Lifts columns of the silhouette in which nothing is inside.
+fn fill_columns(logits: &mut [f32], seen: &[bool]) {
+    for (pixel, _) in seen.iter().enumerate().filter(|(_, seen)| **seen) {
+        let column = || (pixel..AREA * DEPTH_BINS).step_by(AREA);
+        let peak = column().map(|index| logits[index]).fold(f32::MIN, f32::max);
+        if peak < LEAST_PEAK {
+            column().for_each(|index| logits[index] += LEAST_PEAK - peak);
+        }
+    }
+}
+
+/// Pixels outside of the silhouette, of which the network has learnt nothing, take the mean of their known neighbours,
+/// ring by ring.
+fn continue_outwards(logits: &mut [f32], mut seen: Vec<bool>) {
+    const RINGS: usize = 4;
+    for _ in 0..RINGS {
+        let before = seen.clone();
+        for pixel in (0..AREA).filter(|&pixel| !before[pixel]) {
+            let (row, column) = (pixel / PICTURE_PX, pixel % PICTURE_PX);
+            let rows = row.saturating_sub(1)..(row + 2).min(PICTURE_PX);
+            let near: Vec<usize> = rows
+                .flat_map(|r| (column.saturating_sub(1)..(column + 2).min(PICTURE_PX)).map(move |c| r * PICTURE_PX + c))
+                .filter(|&near| before[near])
+                .collect();
+            if near.is_empty() {
+                continue;
+            }
+            for layer in 0..DEPTH_BINS {
+                let sum: f32 = near.iter().map(|near| logits[layer * AREA + near]).sum();
+                logits[layer * AREA + pixel] = sum / near.len() as f32;
+            }
+            seen[pixel] = true;
+        }
+    }
+    for (pixel, _) in seen.iter().enumerate().filter(|(_, seen)| !**seen) {
+        for layer in 0..DEPTH_BINS {
+            logits[layer * AREA + pixel] = OUTSIDE;
+        }
+    }
+}
+
+/// Logit of what is surely outside.
+const OUTSIDE: f32 = -8.0;
+
+/// Square planes flipped left to right.
+fn mirrored(planes: &[f32]) -> Vec<f32> {
+    planes.chunks_exact(PICTURE_PX).flat_map(|row| row.iter().rev().copied()).collect()
+}
+
+impl DraftShape {
+    /// Logit of being inside at a world position, trilinear; above 0 is inside.
+    pub fn logit(&self, point_in_world: [f32; 3]) -> f32 {
+        let at = self.frustum.from_world(point_in_world);
+        let limits = [PICTURE_PX, PICTURE_PX, DEPTH_BINS];
+        if (0..3).any(|k| !(at[k] >= 0.0 && at[k] <= limits[k] as f32)) {
+            return OUTSIDE;
+        }
+        let mut low = [0usize; 3];
+        let mut share = [0.0f32; 3];
+        for k in 0..3 {
+            let centred = (at[k] - 0.5).clamp(0.0, (limits[k] - 1) as f32);
+            low[k] = (centred as usize).min(limits[k] - 2);
+            share[k] = centred - low[k] as f32;
+        }
+        let mut sum = 0.0;
+        for corner in 0..8 {
+            let bit = |k: usize| corner >> k & 1;
+            let weight: f32 = (0..3).map(|k| if bit(k) == 1 { share[k] } else { 1.0 - share[k] }).product();
+            sum += weight * self.logits[(low[2] + bit(2)) * AREA + (low[1] + bit(1)) * PICTURE_PX + low[0] + bit(0)];
+        }
+        sum
+    }
+
+    /// World positions of all cells that are inside, by their centres.
+    pub fn inside(&self) -> impl Iterator<Item = [f32; 3]> {
+        self.logits.iter().enumerate().filter(|(_, logit)| **logit > 0.0).map(|(index, _)| {
+            let (layer, row, column) = (index / AREA, index % AREA / PICTURE_PX, index % PICTURE_PX);
+            self.frustum.to_world([column, row, layer].map(|x| x as f32 + 0.5))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn untrained(planes: Planes) -> Draft {
+        let mut weights = Weights::fresh(3, &Device::Cpu);
+        Draft { net: DraftNet::new(&mut weights, planes).unwrap(), planes }
+    }
+
+    fn disc() -> Vec<f32> {
+        let inside = |k: usize| ((k % PICTURE_PX) as f32 - 20.0).hypot((k / PICTURE_PX) as f32 - 31.5) < 15.0;
+        (0..AREA).map(|k| f32::from(u8::from(inside(k)))).collect()
+    }
+
+    #[test]
+    fn silhouette_is_filled_and_nothing_else() {
+        let mask = disc();
+        let shape = untrained(Planes::Mask).predict(&mask, &[], false, Some(20.0), &Progress::new()).unwrap();
+        let mut hit = vec![false; AREA];
+        for point in shape.inside() {
+            let [column, row, _] = shape.frustum.from_world(point);
+            hit[row as usize * PICTURE_PX + column as usize] = true;
+            assert!(shape.logit(point) > 0.0);
+        }
+        for pixel in 0..AREA {
+            assert!(hit[pixel] || mask[pixel] == 0.0);
+        }
+        assert!(shape.logit([3.0, 0.0, 0.0]) < 0.0 && shape.logit([f32::NAN; 3]) < 0.0);
+        assert_eq!(shape.frustum.elevation_degrees, 20.0);
+    }
+
+    #[test]
+    fn a_mirrored_picture_gives_the_mirrored_shape() {
+        let mask = disc();
+        let draft = untrained(Planes::Mask);
+        let shape = draft.predict(&mask, &[], true, None, &Progress::new()).unwrap();
+        let other = draft.predict(&mirrored(&mask), &[], true, None, &Progress::new()).unwrap();
+        assert!((shape.frustum.elevation_degrees - other.frustum.elevation_degrees).abs() < 1e-3);
+        for point in [[-0.2, 0.1, 0.1], [-0.15, -0.1, 0.3], [-0.3, 0.0, -0.4]] {
+            let (a, b) = (shape.logit(point), other.logit([-point[0], point[1], point[2]]));
+            assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let draft = untrained(Planes::Color);
+        let refused = |mask: &[f32], rgb: &[f32]| draft.predict(mask, rgb, true, None, &Progress::new()).is_err();
+        assert!(refused(&disc(), &[]) && refused(&[], &[0.0; 3 * AREA]));
+        let mut broken = disc();
+        broken[7] = f32::NAN;
+        assert!(refused(&broken, &[0.0; 3 * AREA]));
+        let progress = Progress::new();
+        progress.cancel();
+        let stopped = draft.predict(&disc(), &[0.0; 3 * AREA], true, None, &progress);
+        assert!(matches!(stopped, Err(Error::Core(maquette_core::Error::Cancelled))));
+        assert!(Draft::from_safetensors(b"nonsense").is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! Training of the draft network on streamed samples.
+
+pub mod loss;
+mod run;
+
+pub use run::{DraftTraining, Meshes, train};
