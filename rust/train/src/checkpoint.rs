@@ -1,6 +1,6 @@
 //! Checkpoints of a run: one safetensors file, replaced in one step, with what is needed to go on in its metadata.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub fn write(
     path: &Path,
     tensors: &BTreeMap<String, Tensor>,
-    metadata: HashMap<String, String>,
+    metadata: &BTreeMap<String, String>,
     half: bool,
 ) -> Result<()> {
     let mut bytes = Vec::new();
@@ -30,7 +30,8 @@ pub fn write(
     for (name, shape, raw) in &bytes {
         views.push((name.as_str(), TensorView::new(kind, shape.clone(), raw).map_err(|error| bad(path, &error))?));
     }
-    let packed = safetensors::serialize(views, Some(metadata)).map_err(|error| bad(path, &error))?;
+    let packed = safetensors::serialize(views, Some(metadata.clone().into_iter().collect()))
+        .map_err(|error| bad(path, &error))?;
     write_whole(path, &packed)
 }
 
@@ -45,10 +46,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Reads what [`write`] wrote, as F32.
-pub fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, HashMap<String, String>)> {
+pub fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>)> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| bad(path, &error))?;
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
     let tensors = tensors
         .into_iter()
@@ -72,8 +73,8 @@ mod tests {
         let tensor = Tensor::new(&[[1.0f32, -2.5], [0.5, 3.0]], &Device::Cpu).unwrap();
         let tensors = BTreeMap::from([("a.b".to_owned(), tensor)]);
         for half in [false, true] {
-            let metadata = HashMap::from([("step".to_owned(), "7".to_owned())]);
-            write(&path, &tensors, metadata.clone(), half).unwrap();
+            let metadata = BTreeMap::from([("step".to_owned(), "7".to_owned())]);
+            write(&path, &tensors, &metadata, half).unwrap();
             let (back, told) = read(&path).unwrap();
             assert_eq!(back["a.b"].to_vec2::<f32>().unwrap(), [[1.0, -2.5], [0.5, 3.0]]);
             assert_eq!(told, metadata);

@@ -22,23 +22,29 @@ impl<T: Send + 'static> Prefetch<T> {
         let (make, next) = (Arc::new(make), Arc::new(AtomicU64::new(first)));
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..threads.max(1))
-            .map(|_| {
+            .filter_map(|_| {
                 let (make, next, stop, sender) = (make.clone(), next.clone(), stop.clone(), sender.clone());
-                std::thread::spawn(move || {
+                let work = move || {
                     while !stop.load(Ordering::Relaxed) {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         if sender.send((index, make(index))).is_err() {
                             return;
                         }
                     }
-                })
+                };
+                // Without threads there are no samples, which `next` tells.
+                std::thread::Builder::new().name("samples".to_owned()).spawn(work).ok()
             })
             .collect();
         Self { ready: Some(ready), early: BTreeMap::new(), next: first, stop, threads }
     }
+}
+
+impl<T> Iterator for Prefetch<T> {
+    type Item = T;
 
     /// The next sample; `None` when the threads have died.
-    pub fn next(&mut self) -> Option<T> {
+    fn next(&mut self) -> Option<T> {
         loop {
             if let Some(sample) = self.early.remove(&self.next) {
                 self.next += 1;

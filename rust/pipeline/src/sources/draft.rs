@@ -238,8 +238,7 @@ mod tests {
         let cutout = cutout(128, 128, figure);
         for degrees in [0.0, 25.0] {
             let elevation = Elevation::Given;
-            let settings =
-                ViewSource { size_px: 64, elevation, elevation_degrees: degrees, ..ViewSource::default() };
+            let settings = ViewSource { size_px: 64, elevation, elevation_degrees: degrees, ..ViewSource::default() };
             let result = draft(&cutout, &settings, &Progress::new()).unwrap();
             let back = result.input_view.unwrap().camera.world_from_camera * nalgebra::Vector3::z();
             assert!((back.y.asin().to_degrees() - degrees as f32).abs() < 0.01, "{back:?}");

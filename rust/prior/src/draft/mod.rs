@@ -17,10 +17,6 @@ use crate::{Error, Result};
 const AREA: usize = PICTURE_PX * PICTURE_PX;
 /// Coverage from which a pixel belongs to the silhouette, as in training.
 const LEAST_COVERAGE: f32 = 0.05;
-/// Added to the logits: where depth is uncertain, probabilities are blurred, and half of them would be too thin. Chosen
-/// on meshes of the training folder that the network has not seen.
-const BIAS: f32 = 0.8;
-
 /// The built-in weights, safetensors in F16.
 static EMBEDDED: &[u8] = include_bytes!("../../weights/draft.safetensors");
 
@@ -66,7 +62,7 @@ impl Draft {
     /// # Errors
     /// When one is missing or has another shape.
     pub fn from_tensors(tensors: BTreeMap<String, Tensor>) -> Result<Self> {
-        let channels = tensors.get("stem.kernel").map(|kernel| kernel.dims());
+        let channels = tensors.get("stem.kernel").map(Tensor::dims);
         let color = channels.is_some_and(|dims| dims.get(2) == Some(&(PATCH * PATCH * Planes::Color.count())));
         let planes = if color { Planes::Color } else { Planes::Mask };
         Ok(Self { net: DraftNet::new(&mut Weights::given(tensors, &Device::Cpu), planes)?, planes })
@@ -116,7 +112,6 @@ impl Draft {
                 }
             }
         }
-        logits.iter_mut().for_each(|logit| *logit += BIAS);
         let seen: Vec<bool> = mask.iter().map(|&coverage| coverage > LEAST_COVERAGE).collect();
         fill_columns(&mut logits, &seen);
         continue_outwards(&mut logits, seen);
@@ -258,14 +253,15 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let draft = untrained(Planes::Color);
+        let black = vec![0.0; 3 * AREA];
         let refused = |mask: &[f32], rgb: &[f32]| draft.predict(mask, rgb, true, None, &Progress::new()).is_err();
-        assert!(refused(&disc(), &[]) && refused(&[], &[0.0; 3 * AREA]));
+        assert!(refused(&disc(), &[]) && refused(&[], &black));
         let mut broken = disc();
         broken[7] = f32::NAN;
-        assert!(refused(&broken, &[0.0; 3 * AREA]));
+        assert!(refused(&broken, &black));
         let progress = Progress::new();
         progress.cancel();
-        let stopped = draft.predict(&disc(), &[0.0; 3 * AREA], true, None, &progress);
+        let stopped = draft.predict(&disc(), &black, true, None, &progress);
         assert!(matches!(stopped, Err(Error::Core(maquette_core::Error::Cancelled))));
         assert!(Draft::from_safetensors(b"nonsense").is_err());
     }

@@ -23,7 +23,7 @@ fn agree(
     reference: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor,
     tolerance: f32,
 ) {
-    let [a, b, c] = vars.map(|var| var.as_tensor());
+    let [a, b, c] = vars.map(Var::as_tensor);
     let (x, y) = (ours(a, b, c), reference(a, b, c));
     assert!(largest_difference(&x, &y) < tolerance, "{}", largest_difference(&x, &y));
     let weight = random(x.dims(), 99);

@@ -25,14 +25,14 @@ pub struct Weights {
 }
 
 enum Source {
-    Fresh { random: ChaCha8Rng, variables: Vec<(String, Var)> },
+    Fresh { random: Box<ChaCha8Rng>, variables: Vec<(String, Var)> },
     Given(BTreeMap<String, Tensor>),
 }
 
 impl Weights {
     /// Variables that start as their layers ask, from `seed`.
     pub fn fresh(seed: u64, device: &Device) -> Self {
-        let random = maquette_core::random::stream(seed, "network weights");
+        let random = Box::new(maquette_core::random::stream(seed, "network weights"));
         Self { device: device.clone(), source: Source::Fresh { random, variables: Vec::new() } }
     }
 

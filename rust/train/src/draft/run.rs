@@ -1,6 +1,6 @@
 //! The training loop: resumable at every checkpoint, the same samples whatever the number of threads.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,7 +127,8 @@ pub struct Meshes {
 /// # Errors
 /// When a file cannot be written, or a checkpoint in the folder does not fit.
 pub fn train(settings: &DraftTraining, meshes: Option<Meshes>) -> Result<()> {
-    let (bank, held_out) = meshes.map_or((None, None), |meshes| (Some(Arc::new(meshes.training)), Some(meshes.held_out)));
+    let (bank, held_out) =
+        meshes.map_or((None, None), |meshes| (Some(Arc::new(meshes.training)), Some(meshes.held_out)));
     let folder = &settings.folder;
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
     let mut weights = Weights::fresh(settings.seed, &Device::Cpu);
@@ -179,13 +180,13 @@ pub fn train(settings: &DraftTraining, meshes: Option<Meshes>) -> Result<()> {
         }
         let last = step >= settings.steps;
         if step.is_multiple_of(settings.checkpoint_every) || last {
-            let told = HashMap::from([
+            let told = BTreeMap::from([
                 ("step".to_owned(), step.to_string()),
                 ("samples".to_owned(), samples_seen.to_string()),
                 ("seed".to_owned(), settings.seed.to_string()),
             ]);
-            checkpoint::write(&path, &optimizer.state()?, told.clone(), false)?;
-            checkpoint::write(&folder.join("draft.safetensors"), &optimizer.averages()?, told, true)?;
+            checkpoint::write(&path, &optimizer.state()?, &told, false)?;
+            checkpoint::write(&folder.join("draft.safetensors"), &optimizer.averages()?, &told, true)?;
         }
         if step.is_multiple_of(settings.measure_every) || last {
             let averaged = DraftNet::new(&mut Weights::given(optimizer.averages()?, &Device::Cpu), planes)?;
@@ -200,7 +201,7 @@ pub fn train(settings: &DraftTraining, meshes: Option<Meshes>) -> Result<()> {
 
 /// Steps between lines of the log.
 const LOG_EVERY: usize = 20;
-/// Added to logits, see the study: thresholds at one half make blurred shapes too thin.
+/// Added to logits for a second score: shows whether a threshold below one half would be better.
 const BIAS: f32 = 0.8;
 
 /// Losses of occupancy and elevation, and the gradient's length.
