@@ -53,14 +53,23 @@ fn time<T>(name: &str, gflop: f64, work: impl FnOnce() -> Result<T>) -> Result<T
 fn yardstick() -> Result<()> {
     const SIZE: usize = 2048;
     let a = vec![0.5f32; SIZE * SIZE];
-    let mut c = vec![0.0f32; SIZE * SIZE];
     let gflop = 2.0 * (SIZE as f64).powi(3) / 1e9;
-    time("sgemm 2048, this crate's", 8.0 * gflop, || {
-        for _ in 0..8 {
+    let products = |count: usize| {
+        let mut c = vec![0.0f32; SIZE * SIZE];
+        for _ in 0..count {
             let a = MatRef::from_row_major_slice(&a, SIZE, SIZE);
             let c = MatMut::from_row_major_slice_mut(&mut c, SIZE, SIZE);
             faer::linalg::matmul::matmul(c, Accum::Replace, a, a, 1.0, Par::Seq);
         }
+    };
+    time("sgemm 2048, one thread", 8.0 * gflop, || {
+        products(8);
+        Ok(())
+    })?;
+    // Threads that share a core, or its caches, are slower than one alone.
+    let threads = rayon::current_num_threads();
+    time("sgemm 2048, all threads", (8 * threads) as f64 * gflop, || {
+        rayon::scope(|scope| (0..threads).for_each(|_| scope.spawn(|_| products(8))));
         Ok(())
     })?;
     let a = Tensor::from_vec(a, (SIZE, SIZE), &Device::Cpu)?;
