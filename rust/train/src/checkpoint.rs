@@ -45,7 +45,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Reads what [`write`] wrote, as F32.
+/// Reads what [`write()`] wrote, as F32.
 pub fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>)> {
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| bad(path, &error))?;
