@@ -9,6 +9,7 @@
 pub mod camera;
 pub mod color;
 mod error;
+pub mod exp;
 pub mod image;
 pub mod io;
 pub mod mesh;

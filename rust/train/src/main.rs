@@ -97,6 +97,9 @@ struct DraftArguments {
     /// What of the picture the network sees.
     #[arg(long, value_enum, default_value_t = PlanesArgument::Mask)]
     planes: PlanesArgument,
+    /// Share of samples without colours, for a network that sees them.
+    #[arg(long, default_value_t = 0.4)]
+    colorless_share: f32,
     /// Steps between checkpoints.
     #[arg(long, default_value_t = 100)]
     checkpoint_every: usize,
@@ -133,6 +136,7 @@ impl DraftArguments {
                 PlanesArgument::Mask => Planes::Mask,
                 PlanesArgument::Color => Planes::Color,
             },
+            colorless_share: self.colorless_share,
             batch: self.batch.max(1),
             rate: self.rate,
             warm_up: 100,

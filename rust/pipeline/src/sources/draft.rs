@@ -182,7 +182,6 @@ mod tests {
     use crate::segment::segment;
     use maquette_core::recipe::{Elevation, Segment};
     use maquette_geometry::health::MeshHealth;
-    use maquette_raster::{GBuffer, rasterize};
 
     /// A cut-out whose alpha is that of `inside(x, y)`, x and y in 0..1.
     fn cutout(width: usize, height: usize, inside: impl Fn(f32, f32) -> bool) -> Cutout {
@@ -201,18 +200,6 @@ mod tests {
             || (0.5..0.85).contains(&y) && [0.38, 0.62].iter().any(|leg| (x - leg).abs() < 0.06)
     }
 
-    fn outline_iou(result: &SourceResult) -> f32 {
-        let (mesh, view) = (result.shape.as_ref().unwrap(), result.input_view.as_ref().unwrap());
-        let seen = rasterize(&mesh.positions, &mesh.triangles, &view.camera);
-        let (mut both, mut either) = (0, 0);
-        for (triangle, mask) in seen.triangle.iter().zip(&view.mask.data) {
-            let (a, b) = (*triangle != GBuffer::EMPTY, mask[0] >= 0.5);
-            both += i32::from(a && b);
-            either += i32::from(a || b);
-        }
-        both as f32 / either as f32
-    }
-
     #[test]
     fn the_shape_is_closed_canonical_and_has_the_pictures_outline() {
         for (width, height) in [(256, 256), (200, 120)] {
@@ -227,7 +214,7 @@ mod tests {
             assert!(health.watertight && health.volume > 0.0, "{health:?}");
             let farthest = mesh.positions.iter().map(|p| p.iter().map(|x| x * x).sum::<f32>()).fold(0.0, f32::max);
             assert!((farthest.sqrt() - CANONICAL_RADIUS).abs() < 1e-3);
-            assert!(outline_iou(&result) > 0.93, "{}", outline_iou(&result));
+            assert!(result.outline_iou() > 0.93, "{}", result.outline_iou());
             let again = draft(&cutout, &settings, &Progress::new()).unwrap();
             assert_eq!(result.shape, again.shape);
         }

@@ -194,19 +194,6 @@ mod tests {
         (x - 0.5).hypot(y - 0.5) < 0.4
     }
 
-    /// Overlap of the solid's outline, seen by the input camera, with the picture's alpha.
-    fn outline_iou(result: &SourceResult) -> f32 {
-        let (mesh, view) = (result.shape.as_ref().unwrap(), result.input_view.as_ref().unwrap());
-        let seen = rasterize(&mesh.positions, &mesh.triangles, &view.camera);
-        let (mut both, mut either) = (0, 0);
-        for (triangle, mask) in seen.triangle.iter().zip(&view.mask.data) {
-            let (a, b) = (*triangle != GBuffer::EMPTY, mask[0] >= 0.5);
-            both += i32::from(a && b);
-            either += i32::from(a || b);
-        }
-        both as f32 / either as f32
-    }
-
     #[test]
     fn disc_becomes_a_sphere() {
         let result = inflated(&cutout(256, disc), 0.0);
@@ -251,7 +238,7 @@ mod tests {
         };
         for elevation in [0.0, 20.0, 40.0] {
             let result = inflated(&cutout(256, blob), elevation);
-            let overlap = outline_iou(&result);
+            let overlap = result.outline_iou();
             assert!(overlap > 0.95, "{elevation}: {overlap}");
         }
     }

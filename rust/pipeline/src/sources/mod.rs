@@ -26,3 +26,19 @@ pub struct SourceResult {
     /// The input picture itself as a posed view, for sources that know where it was taken from.
     pub input_view: Option<View>,
 }
+
+#[cfg(test)]
+impl SourceResult {
+    /// Overlap of the solid's outline, seen by the input camera, with the picture's alpha.
+    fn outline_iou(&self) -> f32 {
+        let (mesh, view) = (self.shape.as_ref().unwrap(), self.input_view.as_ref().unwrap());
+        let seen = maquette_raster::rasterize(&mesh.positions, &mesh.triangles, &view.camera);
+        let (mut both, mut either) = (0, 0);
+        for (triangle, mask) in seen.triangle.iter().zip(&view.mask.data) {
+            let (a, b) = (*triangle != maquette_raster::GBuffer::EMPTY, mask[0] >= 0.5);
+            both += i32::from(a && b);
+            either += i32::from(a || b);
+        }
+        both as f32 / either as f32
+    }
+}

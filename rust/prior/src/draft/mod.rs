@@ -15,6 +15,8 @@ use crate::{Error, Result};
 
 /// Pixels of the network's picture.
 const AREA: usize = PICTURE_PX * PICTURE_PX;
+/// Numbers of its three planes of colour.
+const COLORS: usize = 3 * AREA;
 /// Coverage from which a pixel belongs to the silhouette, as in training.
 const LEAST_COVERAGE: f32 = 0.05;
 /// The built-in weights, safetensors in F16.
@@ -71,7 +73,7 @@ impl Draft {
     /// What the silhouette is most likely to be of.
     ///
     /// `mask` is coverage 0..=1 and `rgb` three sRGB planes, both `PICTURE_PX` squared, row 0 on top; `rgb` may be empty
-    /// for a network that does not look at it. With `tight` the object's box is centred and its longer side fills
+    /// where colours are not known. With `tight` the object's box is centred and its longer side fills
     /// [`crate::frustum::TIGHT_SHARE`] of the picture, else the picture is the whole frame of the six-view rig. Without
     /// `elevation_degrees` the camera's elevation is estimated.
     ///
@@ -85,10 +87,9 @@ impl Draft {
         elevation_degrees: Option<f32>,
         progress: &Progress,
     ) -> Result<DraftShape> {
-        let wanted = if self.planes == Planes::Color { 3 * AREA } else { rgb.len() };
-        if mask.len() != AREA || rgb.len() != wanted || mask.iter().chain(rgb).any(|x| !x.is_finite()) {
+        if mask.len() != AREA || !matches!(rgb.len(), 0 | COLORS) || mask.iter().chain(rgb).any(|x| !x.is_finite()) {
             return Err(maquette_core::Error::invalid(format!(
-                "the draft network takes a mask of {AREA} and colours of {wanted} finite numbers, got {} and {}",
+                "the draft network takes a mask of {AREA} and colours of {COLORS} (or no) finite numbers, got {} and {}",
                 mask.len(),
                 rgb.len()
             ))
@@ -255,7 +256,7 @@ mod tests {
         let draft = untrained(Planes::Color);
         let black = vec![0.0; 3 * AREA];
         let refused = |mask: &[f32], rgb: &[f32]| draft.predict(mask, rgb, true, None, &Progress::new()).is_err();
-        assert!(refused(&disc(), &[]) && refused(&[], &black));
+        assert!(refused(&disc(), &black[1..]) && refused(&[], &black));
         let mut broken = disc();
         broken[7] = f32::NAN;
         assert!(refused(&broken, &black));

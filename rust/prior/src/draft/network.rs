@@ -45,7 +45,7 @@ impl Planes {
 
 /// The picture as the network takes it, `[SIDE, SIDE, PATCH², planes]` flat.
 ///
-/// `mask` is coverage 0..=1, `rgb` three sRGB planes, both `PICTURE_PX` squared; `rgb` may be empty for [`Planes::Mask`].
+/// `mask` is coverage 0..=1, `rgb` three sRGB planes, both `PICTURE_PX` squared; `rgb` may be empty where colours are not known.
 pub fn picture_input(mask: &[f32], rgb: &[f32], tight: bool, planes: Planes) -> Vec<f32> {
     let area = PICTURE_PX * PICTURE_PX;
     let mut out = Vec::with_capacity(area * planes.count());
@@ -54,7 +54,7 @@ pub fn picture_input(mask: &[f32], rgb: &[f32], tight: bool, planes: Planes) -> 
         let (row, column) = (pixel / PICTURE_PX, pixel % PICTURE_PX);
         out.extend([mask[pixel], centred(column), centred(row), f32::from(u8::from(tight))]);
         if planes == Planes::Color {
-            out.extend((0..3).map(|k| rgb[k * area + pixel]));
+            out.extend((0..3).map(|k| rgb.get(k * area + pixel).copied().unwrap_or(0.0)));
         }
     }
     out

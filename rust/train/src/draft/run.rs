@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use maquette_prior::draft::network::{DraftNet, ELEVATION_UNIT, PATCH, Planes, SIDE, picture_input};
 use maquette_prior::frustum::PICTURE_PX;
 use maquette_prior::nn::Weights;
+use maquette_prior::shapes::Dice;
 
 use super::loss::{Target, elevation_loss, occupancy_loss, overlap};
 use crate::checkpoint;
@@ -30,6 +31,8 @@ pub struct DraftTraining {
     pub data: DataSettings,
     /// Which planes of the picture the network sees.
     pub planes: Planes,
+    /// Share of samples whose colours are taken away, so that a network that sees colours does not lean on them.
+    pub colorless_share: f32,
     /// Samples a step.
     pub batch: usize,
     /// Highest learning rate.
@@ -59,9 +62,9 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn of(sample: &DraftSample, planes: Planes) -> Self {
+    fn of(sample: &DraftSample, planes: Planes, colored: bool) -> Self {
         Self {
-            input: picture_input(&sample.mask, &sample.rgb, sample.tight, planes),
+            input: picture_input(&sample.mask, if colored { &sample.rgb } else { &[] }, sample.tight, planes),
             target: Target::of(sample),
             elevation: sample.elevation_degrees / ELEVATION_UNIT,
         }
@@ -147,11 +150,11 @@ pub fn train(settings: &DraftTraining, meshes: Option<Meshes>) -> Result<()> {
     }
     println!("{} parameters, from step {}, sample {samples_seen}", optimizer.parameter_count(), optimizer.step_count());
     let (seed, data, planes) = (settings.seed, settings.data.clone(), settings.planes);
-    let make = {
-        move |index| {
-            let sample = draft_sample(seed, index, &data, bank.as_deref());
-            [Prepared::of(&sample, planes), Prepared::of(&mirrored(&sample), planes)]
-        }
+    let colorless_share = settings.colorless_share;
+    let make = move |index| {
+        let sample = draft_sample(seed, index, &data, bank.as_deref());
+        let mut dice = Dice::new(seed, &format!("colours {index}"));
+        [&sample, &mirrored(&sample)].map(|sample| Prepared::of(sample, planes, !dice.chance(colorless_share)))
     };
     let fresh = Prefetch::new(samples_seen, settings.sample_threads, 4 * settings.batch, make);
     let mut stream = Stream { fresh, mirrored: VecDeque::new() };
@@ -233,10 +236,13 @@ fn stack(batch: Vec<Prepared>) -> Result<(Tensor, Tensor, Vec<Target>)> {
     ))
 }
 
-/// Scores on samples that are never trained on, each as `set,iou,iou_biased,elevation_error`.
+/// Scores on samples that are never trained on, each as `set,iou,iou_biased,elevation_error`; a network that sees colours
+/// is measured without them as well.
 fn measure(net: &DraftNet, settings: &DraftTraining, bank: Option<&MeshBank>) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    for (real, tight) in [(false, false), (false, true), (true, false), (true, true)] {
+    let colors: &[bool] = if settings.planes == Planes::Color { &[true, false] } else { &[false] };
+    for (set, &colored) in (0..4).flat_map(|set| colors.iter().map(move |colored| (set, colored))) {
+        let (real, tight) = (set >= 2, set % 2 == 1);
         if real && bank.is_none() {
             continue;
         }
@@ -246,7 +252,7 @@ fn measure(net: &DraftNet, settings: &DraftTraining, bank: Option<&MeshBank>) ->
         for first in (0..settings.measured).step_by(settings.batch) {
             let indices = first..(first + settings.batch as u64).min(settings.measured);
             let batch: Vec<Prepared> = indices
-                .map(|index| Prepared::of(&draft_sample(HELD_OUT_SEED, index, &data, bank), settings.planes))
+                .map(|index| Prepared::of(&draft_sample(HELD_OUT_SEED, index, &data, bank), settings.planes, colored))
                 .collect();
             let (pictures, elevation, targets) = stack(batch)?;
             let out = net.forward(&pictures)?;
@@ -259,9 +265,10 @@ fn measure(net: &DraftNet, settings: &DraftTraining, bank: Option<&MeshBank>) ->
         }
         let count = settings.measured.max(1) as f64;
         lines.push(format!(
-            "{}-{},{:.4},{:.4},{:.2}",
+            "{}-{}-{},{:.4},{:.4},{:.2}",
             if real { "real" } else { "procedural" },
             if tight { "tight" } else { "canonical" },
+            if colored { "color" } else { "mask" },
             plain / count,
             biased / count,
             off / count * f64::from(ELEVATION_UNIT)
@@ -306,6 +313,7 @@ mod tests {
             seed: 3,
             data: DataSettings { real_share: 0.0, ..DataSettings::default() },
             planes: Planes::Mask,
+            colorless_share: 0.0,
             batch: 2,
             rate: 1e-3,
             warm_up: 2,
