@@ -53,6 +53,19 @@ pub fn double(x: &[f32], width: usize) -> Vec<f32> {
     out
 }
 
+/// Of every one of `batch` items, what `a` has of it and then what `b` has.
+pub fn join(a: &[f32], b: &[f32], batch: usize) -> Vec<f32> {
+    let (first, second) = (a.len() / batch.max(1), b.len() / batch.max(1));
+    let mut out = vec![0.0f32; batch * (first + second)];
+    for (item, out) in out.chunks_exact_mut((first + second).max(1)).enumerate() {
+        let (left, right) = out.split_at_mut(first);
+        for (out, from) in [(left, &a[item * first..][..first]), (right, &b[item * second..][..second])] {
+            out.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(out, from)| out.copy_from_slice(from));
+        }
+    }
+    out
+}
+
 /// Swaps the last two axes of `[batch, rows, columns]`.
 pub fn transpose(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     const BLOCK: usize = 16;
@@ -86,6 +99,12 @@ mod tests {
             double(&[1.0, 2.0, 3.0, 4.0], 2),
             [1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 3.0, 3.0, 4.0, 4.0]
         );
+    }
+
+    #[test]
+    fn joining_keeps_items_together() {
+        assert_eq!(join(&[1.0, 2.0, 5.0, 6.0], &[3.0, 7.0], 2), [1.0, 2.0, 3.0, 5.0, 6.0, 7.0]);
+        assert!(join(&[], &[], 0).is_empty());
     }
 
     #[test]

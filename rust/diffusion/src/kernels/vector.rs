@@ -1,7 +1,7 @@
 //! Elementary functions over slices, written without branches so that they vectorise; at most a few units in the
 //! last place off.
 
-use maquette_core::exp::exp;
+use maquette_core::exp::{exp, exp_fused};
 use multiversion::multiversion;
 
 const LANES: usize = 16;
@@ -20,13 +20,14 @@ fn erf(z: f32) -> f32 {
 }
 
 /// Replaces every value by `e^(value - shift)` and gives their sum.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn exp_and_sum(values: &mut [f32], shift: f32) -> f32 {
+    const FUSED: bool = multiversion::target::target_cfg_f!(target_feature = "fma");
     let mut sums = [0.0f32; LANES];
     let mut chunks = values.chunks_exact_mut(LANES);
     for chunk in &mut chunks {
         for lane in 0..LANES {
-            let power = exp(chunk[lane] - shift);
+            let power = if FUSED { exp_fused(chunk[lane] - shift) } else { exp(chunk[lane] - shift) };
             chunk[lane] = power;
             sums[lane] += power;
         }
@@ -40,7 +41,7 @@ pub fn exp_and_sum(values: &mut [f32], shift: f32) -> f32 {
 }
 
 /// The largest value; minus infinity for none. NaN is passed over.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn max(values: &[f32]) -> f32 {
     let mut best = [f32::NEG_INFINITY; LANES];
     let chunks = values.chunks_exact(LANES);
@@ -54,7 +55,7 @@ pub fn max(values: &[f32]) -> f32 {
 }
 
 /// Sum of values and of their squares about `center`, in double precision across blocks.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn moments(values: &[f32], center: f32) -> (f64, f64) {
     let (mut sum, mut squares) = (0.0f64, 0.0f64);
     for block in values.chunks(4096) {
@@ -82,7 +83,7 @@ pub fn moments(values: &[f32], center: f32) -> (f64, f64) {
 }
 
 /// `out = value * scale + shift`, followed by SiLU when `silu`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn affine(values: &[f32], scale: f32, shift: f32, silu: bool, out: &mut [f32]) {
     if silu {
         for (value, out) in values.iter().zip(out) {
@@ -97,7 +98,7 @@ pub fn affine(values: &[f32], scale: f32, shift: f32, silu: bool, out: &mut [f32
 }
 
 /// `x / (1 + e^-x)`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn silu(values: &[f32], out: &mut [f32]) {
     for (&x, out) in values.iter().zip(out) {
         *out = x / (1.0 + exp(-x));
@@ -105,15 +106,23 @@ pub fn silu(values: &[f32], out: &mut [f32]) {
 }
 
 /// `values *= gelu(gate)` with the exact, erf form of GELU.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn gate_by_gelu(values: &mut [f32], gate: &[f32]) {
     for (value, &x) in values.iter_mut().zip(gate) {
         *value *= x * 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
     }
 }
 
+/// `values += added`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
+pub fn add_to(values: &mut [f32], added: &[f32]) {
+    for (value, added) in values.iter_mut().zip(added) {
+        *value += added;
+    }
+}
+
 /// Element-wise sum.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn add(a: &[f32], b: &[f32], out: &mut [f32]) {
     for ((&a, &b), out) in a.iter().zip(b).zip(out) {
         *out = a + b;
@@ -121,7 +130,7 @@ pub fn add(a: &[f32], b: &[f32], out: &mut [f32]) {
 }
 
 /// `values *= scale`.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
 pub fn scale(values: &mut [f32], scale: f32) {
     for value in values {
         *value *= scale;

@@ -86,11 +86,12 @@ impl Attention {
         })
     }
 
-    /// `tokens` ask, `context` answers.
-    pub fn forward(&self, tokens: &Tensor, context: &Tensor, run: &Run) -> Result<Tensor> {
+    /// `tokens` ask, `context` answers; what comes of it is added to `onto`, `[batch, tokens, channels]` like `tokens`.
+    pub fn forward_onto(&self, onto: &Tensor, tokens: &Tensor, context: &Tensor, run: &Run) -> Result<Tensor> {
         let query = self.to_query.forward(tokens, run)?;
         let key = self.to_key.forward(context, run)?;
         let value = self.to_value.forward(context, run)?;
-        self.to_out.forward(&scaled_dot_product(&query, &key, &value, self.heads, run)?, run)
+        let seen = scaled_dot_product(&query, &key, &value, self.heads, run)?;
+        self.to_out.forward_onto(onto, &seen, run)
     }
 }

@@ -9,7 +9,7 @@ pub use resnet::Resnet;
 
 use candle_core::{D, DType, Device, Module as _, Storage, Tensor};
 
-use crate::kernels::{self, conv::Shape};
+use crate::kernels::{self, conv::Shape, linear::Layer};
 use crate::weights::Weights;
 use crate::{Error, Result, Run};
 
@@ -23,6 +23,14 @@ pub(crate) fn with_slice<R>(tensor: &Tensor, look: impl FnOnce(&[f32]) -> R) -> 
             Ok(look(&values[layout.start_offset()..][..layout.shape().elem_count()]))
         }
         _ => candle_core::bail!("expected a tensor on the CPU"),
+    }
+}
+
+/// As [`with_slice`]; shows nothing for no tensor.
+fn with_slice_or_empty<R>(tensor: Option<&Tensor>, look: impl FnOnce(&[f32]) -> R) -> candle_core::Result<R> {
+    match tensor {
+        Some(tensor) => with_slice(tensor, look),
+        None => Ok(look(&[])),
     }
 }
 
@@ -84,30 +92,79 @@ impl Linear {
 
     /// `x` is `[.., inputs]`; gives `[.., outputs]`.
     pub fn forward(&self, x: &Tensor, run: &Run) -> Result<Tensor> {
+        self.apply(x, None, run)
+    }
+
+    /// As [`Linear::forward`], added to `onto` `[.., outputs]`.
+    pub fn forward_onto(&self, onto: &Tensor, x: &Tensor, run: &Run) -> Result<Tensor> {
+        self.apply(x, Some(onto), run)
+    }
+
+    fn apply(&self, x: &Tensor, onto: Option<&Tensor>, run: &Run) -> Result<Tensor> {
         expect_dim("input of a linear layer", x.dim(D::Minus1)?, self.inputs)?;
-        if !is_fast(x) {
-            let bias = self.bias.as_ref().map(|bias| bias.to_dtype(x.dtype())).transpose()?;
-            let layer = candle_nn::Linear::new(self.weight.to_dtype(x.dtype())?, bias);
-            return run.finish(layer.forward(x));
-        }
-        let (weight, bias) = (wide(&self.weight)?, self.bias.as_ref().map(wide).transpose()?);
-        let compute = |bias: &[f32]| {
-            with_slice(x, |x| {
-                with_slice(&weight, |weight| {
-                    kernels::linear::linear(x, weight, bias, self.inputs, self.outputs, &|| run.progress.is_cancelled())
-                })
-            })
-        };
-        let out = match &bias {
-            Some(bias) => with_slice(bias, compute)???,
-            None => compute(&[])??,
-        };
-        run.progress.check()?;
         let mut shape = x.dims().to_vec();
         if let Some(last) = shape.last_mut() {
             *last = self.outputs;
         }
+        if !is_fast(x) || onto.is_some_and(|onto| !is_fast(onto) || onto.dims() != shape) {
+            let bias = self.bias.as_ref().map(|bias| bias.to_dtype(x.dtype())).transpose()?;
+            let layer = candle_nn::Linear::new(self.weight.to_dtype(x.dtype())?, bias);
+            let out = run.finish(layer.forward(x))?;
+            return onto.map_or(Ok(out.clone()), |onto| add(onto, &out));
+        }
+        let stop = || run.progress.is_cancelled();
+        let out = with_slice(x, |x| {
+            self.with_layer(|layer| {
+                with_slice_or_empty(onto, |onto| {
+                    kernels::linear::linear(x, layer, onto, self.inputs, self.outputs, &stop)
+                })
+            })
+        })???;
+        run.progress.check()?;
         Ok(from_vec(out, &shape)?)
+    }
+
+    /// Shows weights and bias as F32.
+    fn with_layer<R>(&self, look: impl FnOnce(Layer<'_>) -> R) -> candle_core::Result<R> {
+        let (weight, bias) = (wide(&self.weight)?, self.bias.as_ref().map(wide).transpose()?);
+        with_slice(&weight, |weight| with_slice_or_empty(bias.as_ref(), |bias| look(Layer { weight, bias })))?
+    }
+}
+
+/// Two linear layers around a gate, GEGLU: Shazeer, "GLU variants improve transformer" (2020).
+#[derive(Clone, Debug)]
+pub struct GatedMlp {
+    gate: Linear,
+    last: Linear,
+}
+
+impl GatedMlp {
+    /// Reads `net.0.proj` and `net.2`, with four times as many channels between them.
+    pub fn new(weights: &Weights, channels: usize) -> Result<Self> {
+        Ok(Self {
+            gate: Linear::new(&weights.at("net.0.proj"), channels, 8 * channels, true)?,
+            last: Linear::new(&weights.at("net.2"), 4 * channels, channels, true)?,
+        })
+    }
+
+    /// Both are `[.., channels]`; gives `onto + mlp(x)`.
+    pub fn forward_onto(&self, onto: &Tensor, x: &Tensor, run: &Run) -> Result<Tensor> {
+        let Self { gate, last } = self;
+        if !is_fast(x) || !is_fast(onto) || x.dims() != onto.dims() || x.dim(D::Minus1)? != gate.inputs {
+            return last.forward_onto(onto, &gated_gelu(&gate.forward(x, run)?)?, run);
+        }
+        let stop = || run.progress.is_cancelled();
+        let out = with_slice(x, |x| {
+            with_slice(onto, |onto| {
+                gate.with_layer(|first| {
+                    last.with_layer(|second| {
+                        kernels::linear::gated_linear(x, first, second, onto, gate.inputs, last.inputs, &stop)
+                    })
+                })
+            })
+        })????;
+        run.progress.check()?;
+        Ok(from_vec(out, onto.dims())?)
     }
 }
 
@@ -316,6 +373,18 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     let out = with_slice(a, |left| with_slice(b, |right| kernels::pointwise::add(left, right)))??;
     Ok(from_vec(out, a.dims())?)
+}
+
+/// Two tensors that differ in their second axis alone, joined along it.
+pub fn join(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let alike = a.rank() == b.rank() && (0..a.rank()).all(|axis| axis == 1 || a.dims()[axis] == b.dims()[axis]);
+    if !is_fast(a) || !is_fast(b) || !alike || a.rank() < 2 {
+        return Ok(Tensor::cat(&[a, b], 1)?);
+    }
+    let mut shape = a.dims().to_vec();
+    shape[1] += b.dims()[1];
+    let out = with_slice(a, |left| with_slice(b, |right| kernels::pointwise::join(left, right, shape[0])))??;
+    Ok(from_vec(out, &shape)?)
 }
 
 /// SiLU.

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::policy::{AttentionPolicy, Site};
 use crate::config::UnetConfig;
-use crate::nn::{Attention, Conv2d, GroupNorm, LayerNorm, Linear, add, from_tokens, gated_gelu, to_tokens};
+use crate::nn::{Attention, Conv2d, GatedMlp, GroupNorm, LayerNorm, Linear, add, from_tokens, to_tokens};
 use crate::weights::Weights;
 use crate::{Result, Run};
 
@@ -35,8 +35,7 @@ pub struct TransformerBlock {
     norm2: LayerNorm,
     cross_attention: Attention,
     norm3: LayerNorm,
-    gate: Linear,
-    out: Linear,
+    mlp: GatedMlp,
 }
 
 impl TransformerBlock {
@@ -48,8 +47,7 @@ impl TransformerBlock {
             norm2: LayerNorm::new(&weights.at("norm2"), channels, 1e-5)?,
             cross_attention: Attention::new(&weights.at("attn2"), channels, context, heads)?,
             norm3: LayerNorm::new(&weights.at("norm3"), channels, 1e-5)?,
-            gate: Linear::new(&weights.at("ff.net.0.proj"), channels, 8 * channels, true)?,
-            out: Linear::new(&weights.at("ff.net.2"), 4 * channels, channels, true)?,
+            mlp: GatedMlp::new(&weights.at("ff"), channels)?,
         })
     }
 
@@ -57,10 +55,9 @@ impl TransformerBlock {
     fn forward(&self, x: &Tensor, context: &Tensor, policy: &mut dyn AttentionPolicy, run: &Run) -> Result<Tensor> {
         let tokens = self.norm1.forward(x)?;
         let seen = policy.tokens(&self.site, &tokens)?;
-        let x = add(x, &self.self_attention.forward(&tokens, &seen, run)?)?;
-        let x = add(&x, &self.cross_attention.forward(&self.norm2.forward(&x)?, context, run)?)?;
-        let hidden = gated_gelu(&self.gate.forward(&self.norm3.forward(&x)?, run)?)?;
-        add(&x, &self.out.forward(&hidden, run)?)
+        let x = self.self_attention.forward_onto(x, &tokens, &seen, run)?;
+        let x = self.cross_attention.forward_onto(&x, &self.norm2.forward(&x)?, context, run)?;
+        self.mlp.forward_onto(&x, &self.norm3.forward(&x)?, run)
     }
 }
 

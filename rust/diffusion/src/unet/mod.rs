@@ -12,7 +12,7 @@ pub use encoder::{Encoded, Encoder};
 pub use policy::{AttentionPolicy, Site};
 
 use crate::config::UnetConfig;
-use crate::nn::{Conv2d, GroupNorm, Resnet, add, double};
+use crate::nn::{Conv2d, GroupNorm, Resnet, add, double, join};
 use crate::weights::Weights;
 use crate::{Error, Result, Run};
 pub(crate) use block::Sites;
@@ -133,7 +133,7 @@ impl Unet {
             for (layer, resnet) in block.resnets.iter().enumerate() {
                 // The constructor asked for as many as the encoder leaves.
                 let skip = skips.pop().ok_or_else(|| Error::invalid("the encoder left too few skip connections"))?;
-                x = resnet.forward(&Tensor::cat(&[&x, &skip], 1)?, Some(&time), run)?;
+                x = resnet.forward(&join(&x, &skip)?, Some(&time), run)?;
                 if let Some(transformer) = block.transformers.get(layer) {
                     x = transformer.forward(&x, context, policy, run)?;
                 }

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use crate::nn::join;
 use crate::{Error, Result};
 
 /// Where a self-attention is.
@@ -76,7 +77,7 @@ impl AttentionPolicy for Referenced<'_> {
                 site.name
             ))
         })?;
-        Ok(Tensor::cat(&[own, reference], 1)?)
+        join(own, reference)
     }
 }
 
