@@ -5,6 +5,7 @@ pub mod draft;
 mod error;
 pub mod frustum;
 pub mod nn;
+pub mod sae;
 pub mod shapes;
 
 pub use error::{Error, Result};

@@ -8,5 +8,7 @@ pub mod meshes;
 pub mod optimizer;
 pub mod prefetch;
 pub mod preview;
+pub mod run;
+pub mod sae;
 
 pub use error::{Error, Result};

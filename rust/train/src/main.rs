@@ -10,6 +10,8 @@ use maquette_train::data::{DataSettings, draft_sample, family_names};
 use maquette_train::draft::{DraftTraining, Meshes, train};
 use maquette_train::meshes::{MeshBank, Part};
 use maquette_train::preview;
+use maquette_train::run::Schedule;
+use maquette_train::sae::{self, SaeTraining};
 use rayon::prelude::*;
 
 /// Trains the weights that are built into Maquette, and shows what they learn from.
@@ -24,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Trains the draft network.
     Draft(DraftArguments),
+    /// Trains the shape autoencoder.
+    Sae(ScheduleArguments),
     /// Writes a contact sheet of training samples.
     Preview {
         /// Family of procedural shapes, `real`, or `list` to name them; a mix where left out.
@@ -62,8 +66,9 @@ enum Command {
     },
 }
 
+/// Where to train and for how long.
 #[derive(Args)]
-struct DraftArguments {
+struct ScheduleArguments {
     /// Folder of checkpoints and logs; a run in it goes on.
     #[arg(short, long)]
     output: PathBuf,
@@ -82,6 +87,42 @@ struct DraftArguments {
     /// Highest learning rate.
     #[arg(long, default_value_t = 1e-3)]
     rate: f32,
+    /// Steps between checkpoints.
+    #[arg(long, default_value_t = 100)]
+    checkpoint_every: usize,
+    /// Steps between measurements on samples never trained on.
+    #[arg(long, default_value_t = 500)]
+    measure_every: usize,
+    /// Samples of each set that is measured.
+    #[arg(long, default_value_t = 48)]
+    measured: u64,
+    /// Threads that make samples.
+    #[arg(long, default_value_t = 1)]
+    sample_threads: usize,
+}
+
+impl ScheduleArguments {
+    fn schedule(&self) -> Schedule {
+        Schedule {
+            folder: self.output.clone(),
+            seed: self.seed,
+            batch: self.batch.max(1),
+            rate: self.rate,
+            warm_up: 100,
+            steps: self.steps,
+            cool_down: self.cool_down,
+            checkpoint_every: self.checkpoint_every.max(1),
+            measure_every: self.measure_every.max(1),
+            measured: self.measured,
+            sample_threads: self.sample_threads,
+        }
+    }
+}
+
+#[derive(Args)]
+struct DraftArguments {
+    #[command(flatten)]
+    schedule: ScheduleArguments,
     /// Folder of real meshes.
     #[arg(long)]
     meshes: Option<PathBuf>,
@@ -100,18 +141,6 @@ struct DraftArguments {
     /// Share of samples without colours, for a network that sees them.
     #[arg(long, default_value_t = 0.4)]
     colorless_share: f32,
-    /// Steps between checkpoints.
-    #[arg(long, default_value_t = 100)]
-    checkpoint_every: usize,
-    /// Steps between measurements on samples never trained on.
-    #[arg(long, default_value_t = 500)]
-    measure_every: usize,
-    /// Samples of each set that is measured.
-    #[arg(long, default_value_t = 48)]
-    measured: u64,
-    /// Threads that make samples.
-    #[arg(long, default_value_t = 1)]
-    sample_threads: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -125,8 +154,7 @@ enum PlanesArgument {
 impl DraftArguments {
     fn training(&self) -> DraftTraining {
         DraftTraining {
-            folder: self.output.clone(),
-            seed: self.seed,
+            schedule: self.schedule.schedule(),
             data: DataSettings {
                 real_share: self.real_share,
                 tight_share: self.tight_share,
@@ -137,15 +165,6 @@ impl DraftArguments {
                 PlanesArgument::Color => Planes::Color,
             },
             colorless_share: self.colorless_share,
-            batch: self.batch.max(1),
-            rate: self.rate,
-            warm_up: 100,
-            steps: self.steps,
-            cool_down: self.cool_down,
-            checkpoint_every: self.checkpoint_every.max(1),
-            measure_every: self.measure_every.max(1),
-            measured: self.measured,
-            sample_threads: self.sample_threads,
         }
     }
 }
@@ -176,6 +195,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             };
             Ok(train(&arguments.training(), meshes)?)
         }
+        Command::Sae(schedule) => Ok(sae::train(&SaeTraining { schedule: schedule.schedule() })?),
         Command::Preview { family, count, columns, seed, tight, meshes, voxels, held_out, real, views, output } => {
             if family.as_deref() == Some("list") {
                 println!("{}", family_names().join("\n"));

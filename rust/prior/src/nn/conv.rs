@@ -1,9 +1,10 @@
-//! 2D convolution of channels-last pictures, with its backward pass, as a candle operation.
+//! Convolution of channels-last pictures and volumes, with its backward pass, as a candle operation.
 //!
 //! Pictures are `[batch, height, width, channels]` and kernels `[rows, columns, inputs, outputs]`, so that the patches
-//! under a kernel are rows of a matrix and every pass is one matrix product, cut into tiles. No two tiles add into one
-//! output and tile sizes do not depend on the number of threads: results are the same on any number of them.
-//! Elsewhere than on the CPU, candle's own convolution runs.
+//! under a kernel are rows of a matrix and every pass is one matrix product, cut into tiles; volumes and their kernels have
+//! a depth before the height. No two tiles add into one output and tile sizes do not depend on the number of threads:
+//! results are the same on any number of them. Elsewhere than on the CPU, candle's own convolution runs on pictures;
+//! of volumes it has none.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use faer::{Accum, MatMut, MatRef, Par};
@@ -11,8 +12,10 @@ use rayon::prelude::*;
 
 use super::slice_of;
 
-/// Pixels of a tile, about.
+/// Pixels of a tile at most.
 const TILE_PIXELS: usize = 512;
+/// Numbers under the kernels of a tile, about: what a cache holds.
+const TILE_NUMBERS: usize = 1 << 19;
 /// Partial sums of a kernel's gradient at most.
 const MOST_PARTS: usize = 4;
 
@@ -42,7 +45,16 @@ pub fn conv2d(x: &Tensor, kernel: &Tensor, bias: &Tensor, window: Window) -> Res
     if !x.device().is_cpu() {
         return reference(x, kernel, bias, window);
     }
-    x.contiguous()?.apply_op3(kernel, bias, Conv2d(window))
+    x.contiguous()?.apply_op3(kernel, bias, Convolution(window))
+}
+
+/// `x` `[batch, depth, height, width, inputs]` under `kernel` `[side, side, side, inputs, outputs]` plus `bias` `[outputs]`;
+/// on the CPU only.
+///
+/// # Errors
+/// When shapes do not fit together, or a volume does not divide into tiles.
+pub fn conv3d(x: &Tensor, kernel: &Tensor, bias: &Tensor, window: Window) -> Result<Tensor> {
+    x.contiguous()?.apply_op3(kernel, bias, Convolution(window))
 }
 
 /// The same by candle's own convolution.
@@ -56,33 +68,56 @@ pub(super) fn reference(x: &Tensor, kernel: &Tensor, bias: &Tensor, window: Wind
     x.conv2d(&kernel, padding, stride, 1, 1)?.permute((0, 2, 3, 1))?.broadcast_add(bias)?.contiguous()
 }
 
-struct Conv2d(Window);
+struct Convolution(Window);
 
-/// Sizes of one convolution.
+/// Sizes of one convolution; of pictures the depth and that of the kernel are 1.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     window: Window,
     batch: usize,
+    depth: usize,
     height: usize,
     width: usize,
     inputs: usize,
     outputs: usize,
+    kernel_depth: usize,
 }
 
 impl Sizes {
     fn of(window: Window, x: &Shape, kernel: &Shape, bias: &Shape) -> Result<Self> {
-        let (batch, height, width, inputs) = x.dims4()?;
-        let (rows, columns, taken, outputs) = kernel.dims4()?;
         let side = window.side();
-        let fits = (rows, columns, taken) == (side, side, inputs) && bias.dims() == [outputs];
-        let divides = match window {
-            Window::Centred(side) => side % 2 == 1,
-            Window::Tiled(side) => side > 0 && height % side == 0 && width % side == 0,
+        let (kernel_depth, sizes) = match (x.dims(), kernel.dims()) {
+            (&[batch, height, width, inputs], &[rows, columns, taken, outputs]) => {
+                (1, (rows == side && columns == side && taken == inputs).then_some([batch, 1, height, width, outputs]))
+            }
+            (&[batch, depth, height, width, inputs], &[planes, rows, columns, taken, outputs]) => {
+                let fits = [planes, rows, columns] == [side; 3] && taken == inputs;
+                (side, fits.then_some([batch, depth, height, width, outputs]))
+            }
+            _ => (1, None),
         };
-        if !fits || !divides {
-            candle_core::bail!("{window:?}: input {x:?}, kernel {kernel:?} and bias {bias:?} do not fit together");
+        let divides = |size: usize| match window {
+            Window::Centred(side) => side % 2 == 1,
+            Window::Tiled(side) => side > 0 && size.is_multiple_of(side),
+        };
+        match sizes {
+            Some([batch, depth, height, width, outputs])
+                if bias.dims() == [outputs]
+                    && divides(height)
+                    && divides(width)
+                    && (kernel_depth == 1 || divides(depth)) =>
+            {
+                let inputs = x.dims()[x.rank() - 1];
+                Ok(Self { window, batch, depth, height, width, inputs, outputs, kernel_depth })
+            }
+            _ => {
+                candle_core::bail!("{window:?}: input {x:?}, kernel {kernel:?} and bias {bias:?} do not fit together")
+            }
         }
-        Ok(Self { window, batch, height, width, inputs, outputs })
+    }
+
+    fn out_depth(&self) -> usize {
+        self.depth / if self.kernel_depth == 1 { 1 } else { self.stride() }
     }
 
     fn out_height(&self) -> usize {
@@ -102,12 +137,22 @@ impl Sizes {
 
     /// Output pixels of the whole batch.
     fn pixels(&self) -> usize {
-        self.batch * self.out_height() * self.out_width()
+        self.batch * self.out_depth() * self.out_height() * self.out_width()
+    }
+
+    /// Places under the kernel.
+    fn taps(&self) -> usize {
+        self.kernel_depth * self.window.side().pow(2)
     }
 
     /// Numbers under the kernel.
     fn patch(&self) -> usize {
-        self.window.side().pow(2) * self.inputs
+        self.taps() * self.inputs
+    }
+
+    /// Output pixels of a tile.
+    fn tile(&self) -> usize {
+        (TILE_NUMBERS / self.patch()).clamp(64, TILE_PIXELS).min((self.pixels() / 4).max(32))
     }
 
     /// The patches of output pixels `first..first + count` as rows; `scratch` keeps them unless they lie in `x` already.
@@ -116,29 +161,35 @@ impl Sizes {
         if side == 1 {
             return &x[first * inputs..][..count * inputs];
         }
-        let (out_width, out_height) = (self.out_width(), self.out_height());
+        let (out_width, out_height, out_depth) = (self.out_width(), self.out_height(), self.out_depth());
         scratch.resize(count * patch, 0.0);
         for (index, row) in scratch.chunks_exact_mut(patch).enumerate() {
             let pixel = first + index;
-            let (column, line, image) =
-                (pixel % out_width, pixel / out_width % out_height, pixel / (out_width * out_height));
-            let (top, left) = match self.window {
-                Window::Centred(side) => (line.wrapping_sub(side / 2), column.wrapping_sub(side / 2)),
-                Window::Tiled(side) => (line * side, column * side),
+            let (column, line) = (pixel % out_width, pixel / out_width % out_height);
+            let (plane, image) =
+                (pixel / (out_width * out_height) % out_depth, pixel / (out_width * out_height * out_depth));
+            let (front, top, left) = match self.window {
+                Window::Centred(side) => (
+                    plane.wrapping_sub(self.kernel_depth / 2),
+                    line.wrapping_sub(side / 2),
+                    column.wrapping_sub(side / 2),
+                ),
+                Window::Tiled(side) => (plane * self.kernel_depth, line * side, column * side),
             };
-            for (ky, taps) in row.chunks_exact_mut(side * inputs).enumerate() {
-                let y = top.wrapping_add(ky);
-                if y >= self.height {
+            // Columns of the kernel that meet the picture.
+            let begin = if left >= self.width { left.wrapping_neg() } else { 0 };
+            let end = self.width.wrapping_sub(left).min(side);
+            let from = left.wrapping_add(begin) * inputs;
+            for (k, taps) in row.chunks_exact_mut(side * inputs).enumerate() {
+                let (z, y) = (front.wrapping_add(k / side), top.wrapping_add(k % side));
+                if y >= self.height || z >= self.depth {
                     taps.fill(0.0);
                     continue;
                 }
-                let line = &x[(image * self.height + y) * self.width * inputs..][..self.width * inputs];
-                // Columns of the kernel that meet the picture.
-                let begin = if left >= self.width { left.wrapping_neg() } else { 0 };
-                let end = self.width.wrapping_sub(left).min(side);
+                let line =
+                    &x[((image * self.depth + z) * self.height + y) * self.width * inputs..][..self.width * inputs];
                 taps[..begin * inputs].fill(0.0);
                 taps[end * inputs..].fill(0.0);
-                let from = left.wrapping_add(begin) * inputs;
                 taps[begin * inputs..end * inputs].copy_from_slice(&line[from..][..(end - begin) * inputs]);
             }
         }
@@ -148,16 +199,16 @@ impl Sizes {
 
 /// `out = bias + patches(x) kernel`.
 fn forward(x: &[f32], kernel: &[f32], bias: Option<&[f32]>, sizes: Sizes) -> Vec<f32> {
-    let (patch, outputs) = (sizes.patch(), sizes.outputs);
+    let (patch, outputs, tile_pixels) = (sizes.patch(), sizes.outputs, sizes.tile());
     let mut out = vec![0.0f32; sizes.pixels() * outputs];
-    out.par_chunks_mut(TILE_PIXELS * outputs).enumerate().for_each_init(Vec::new, |scratch, (tile, out)| {
+    out.par_chunks_mut(tile_pixels * outputs).enumerate().for_each_init(Vec::new, |scratch, (tile, out)| {
         let count = out.len() / outputs;
         if let Some(bias) = bias {
             for pixel in out.chunks_exact_mut(outputs) {
                 pixel.copy_from_slice(bias);
             }
         }
-        let patches = sizes.patches(x, tile * TILE_PIXELS, count, scratch);
+        let patches = sizes.patches(x, tile * tile_pixels, count, scratch);
         faer::linalg::matmul::matmul(
             MatMut::from_row_major_slice_mut(out, count, outputs),
             Accum::Add,
@@ -174,9 +225,9 @@ fn forward(x: &[f32], kernel: &[f32], bias: Option<&[f32]>, sizes: Sizes) -> Vec
 fn backward_input(grad: &[f32], kernel: &[f32], sizes: Sizes) -> Vec<f32> {
     let (inputs, outputs) = (sizes.inputs, sizes.outputs);
     match sizes.window {
-        Window::Centred(side) => {
+        Window::Centred(_) => {
             // What an output gives to the input at tap k, the input takes from the output at the opposite tap.
-            let taps = side * side;
+            let taps = sizes.taps();
             let mut turned = vec![0.0f32; kernel.len()];
             for tap in 0..taps {
                 let from = &kernel[(taps - 1 - tap) * inputs * outputs..][..inputs * outputs];
@@ -191,14 +242,17 @@ fn backward_input(grad: &[f32], kernel: &[f32], sizes: Sizes) -> Vec<f32> {
         }
         Window::Tiled(side) => {
             let (patch, width, out_width) = (sizes.patch(), sizes.width, sizes.out_width());
-            let mut out = vec![0.0f32; sizes.batch * sizes.height * width * inputs];
-            let lines = (TILE_PIXELS / out_width).max(1);
-            out.par_chunks_mut(lines * side * width * inputs).enumerate().for_each_init(
+            // Of pictures whole lines are tiled, of volumes whole planes; lines of pictures count on over the batch.
+            let lines = if sizes.kernel_depth == 1 { usize::MAX } else { sizes.out_height() };
+            let slab = if sizes.kernel_depth == 1 { out_width } else { out_width * lines };
+            let slabs = (TILE_PIXELS / slab).max(1);
+            let mut out = vec![0.0f32; sizes.batch * sizes.depth * sizes.height * width * inputs];
+            out.par_chunks_mut(slabs * slab * patch).enumerate().for_each_init(
                 Vec::new,
                 |scratch: &mut Vec<f32>, (tile, out)| {
-                    let count = out.len() / (side * side * inputs);
+                    let count = out.len() / patch;
                     scratch.resize(count * patch, 0.0);
-                    let from = &grad[tile * lines * out_width * outputs..][..count * outputs];
+                    let from = &grad[tile * slabs * slab * outputs..][..count * outputs];
                     faer::linalg::matmul::matmul(
                         MatMut::from_row_major_slice_mut(scratch, count, patch),
                         Accum::Replace,
@@ -209,8 +263,10 @@ fn backward_input(grad: &[f32], kernel: &[f32], sizes: Sizes) -> Vec<f32> {
                     );
                     for (pixel, row) in scratch.chunks_exact(patch).enumerate() {
                         let (line, column) = (pixel / out_width, pixel % out_width);
-                        for (ky, taps) in row.chunks_exact(side * inputs).enumerate() {
-                            let to = ((line * side + ky) * width + column * side) * inputs;
+                        let (plane, line) = (line / lines, line % lines);
+                        for (k, taps) in row.chunks_exact(side * inputs).enumerate() {
+                            let (z, y) = (plane * sizes.kernel_depth + k / side, line * side + k % side);
+                            let to = ((z * sizes.height + y) * width + column * side) * inputs;
                             out[to..][..side * inputs].copy_from_slice(taps);
                         }
                     }
@@ -224,7 +280,8 @@ fn backward_input(grad: &[f32], kernel: &[f32], sizes: Sizes) -> Vec<f32> {
 /// Gradients with respect to kernel and bias.
 fn backward_kernel(x: &[f32], grad: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>) {
     let (patch, outputs, pixels) = (sizes.patch(), sizes.outputs, sizes.pixels());
-    let part_count = (pixels / TILE_PIXELS).clamp(1, MOST_PARTS);
+    let tile = sizes.tile();
+    let part_count = (pixels / tile).clamp(1, MOST_PARTS);
     let share = pixels.div_ceil(part_count);
     let parts: Vec<(Vec<f32>, Vec<f32>)> = (0..part_count)
         .into_par_iter()
@@ -233,7 +290,7 @@ fn backward_kernel(x: &[f32], grad: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>
             let mut scratch = Vec::new();
             let (mut first, last) = (part * share, ((part + 1) * share).min(pixels));
             while first < last {
-                let count = TILE_PIXELS.min(last - first);
+                let count = tile.min(last - first);
                 let patches = sizes.patches(x, first, count, &mut scratch);
                 let from = &grad[first * outputs..][..count * outputs];
                 for pixel in from.chunks_exact(outputs) {
@@ -264,9 +321,9 @@ fn backward_kernel(x: &[f32], grad: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>
     (kernel, bias)
 }
 
-impl CustomOp3 for Conv2d {
+impl CustomOp3 for Convolution {
     fn name(&self) -> &'static str {
-        "channels-last conv2d"
+        "channels-last convolution"
     }
 
     fn cpu_fwd(
@@ -281,8 +338,11 @@ impl CustomOp3 for Conv2d {
         let sizes = Sizes::of(self.0, x_layout.shape(), kernel_layout.shape(), bias_layout.shape())?;
         let (x, kernel, bias) =
             (slice_of(x, x_layout)?, slice_of(kernel, kernel_layout)?, slice_of(bias, bias_layout)?);
-        let shape = Shape::from((sizes.batch, sizes.out_height(), sizes.out_width(), sizes.outputs));
-        Ok((CpuStorage::F32(forward(x, kernel, Some(bias), sizes)), shape))
+        let mut shape = vec![sizes.batch, sizes.out_height(), sizes.out_width(), sizes.outputs];
+        if x_layout.shape().rank() == 5 {
+            shape.insert(1, sizes.out_depth());
+        }
+        Ok((CpuStorage::F32(forward(x, kernel, Some(bias), sizes)), Shape::from(shape)))
     }
 
     fn bwd(
@@ -301,6 +361,10 @@ impl CustomOp3 for Conv2d {
         } else {
             None
         };
+        // Fixed weights, as when a latent is fitted, need no gradient.
+        if !kernel.track_op() && !bias.track_op() {
+            return Ok((x_grad, None, None));
+        }
         let (kernel_grad, bias_grad) = super::with_slices([x, &grad], |[x, grad]| backward_kernel(x, grad, sizes))?;
         let kernel_grad = Tensor::from_vec(kernel_grad, kernel.shape(), kernel.device())?;
         let bias_grad = Tensor::from_vec(bias_grad, bias.shape(), bias.device())?;

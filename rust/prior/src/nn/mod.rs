@@ -5,7 +5,7 @@ mod norm;
 mod upsample;
 mod weights;
 
-pub use conv::{Window, conv2d};
+pub use conv::{Window, conv2d, conv3d};
 pub use norm::group_norm_silu;
 pub use upsample::upsample;
 pub use weights::{Init, Weights};
@@ -37,22 +37,27 @@ fn with_slices<const N: usize, R>(tensors: [&Tensor; N], look: impl FnOnce([&[f3
 /// Groups of every group norm.
 const GROUPS: usize = 8;
 
-/// 2D convolution.
+/// Convolution of pictures (two axes) or volumes (three).
 #[derive(Clone, Debug)]
-pub struct Conv2d {
+pub struct Convolution<const AXES: usize> {
     kernel: Tensor,
     bias: Tensor,
     window: Window,
 }
 
-impl Conv2d {
-    /// Takes `NAME.kernel` `[side, side, inputs, outputs]` and `NAME.bias` `[outputs]` from `weights`.
+/// 2D convolution of `[batch, height, width, channels]`.
+pub type Conv2d = Convolution<2>;
+/// 3D convolution of `[batch, depth, height, width, channels]`.
+pub type Conv3d = Convolution<3>;
+
+impl<const AXES: usize> Convolution<AXES> {
+    /// Takes `NAME.kernel` `[side, …, inputs, outputs]` and `NAME.bias` `[outputs]` from `weights`.
     pub fn new(weights: &mut Weights, name: &str, inputs: usize, outputs: usize, window: Window) -> Result<Self> {
-        let fan_in = window.side().pow(2) * inputs;
+        let fan_in = window.side().pow(AXES as u32) * inputs;
         Self::with(weights, name, inputs, outputs, window, Init::Normal { fan_in })
     }
 
-    /// As [`Conv2d::new`], but a fresh layer gives zero.
+    /// As [`Convolution::new`], but a fresh layer gives zero.
     pub fn new_zero(weights: &mut Weights, name: &str, inputs: usize, outputs: usize, window: Window) -> Result<Self> {
         Self::with(weights, name, inputs, outputs, window, Init::Constant(0.0))
     }
@@ -65,17 +70,22 @@ impl Conv2d {
         window: Window,
         init: Init,
     ) -> Result<Self> {
-        let side = window.side();
+        let mut shape = vec![window.side(); AXES];
+        shape.extend([inputs, outputs]);
         Ok(Self {
-            kernel: weights.tensor(&format!("{name}.kernel"), &[side, side, inputs, outputs], init)?,
+            kernel: weights.tensor(&format!("{name}.kernel"), &shape, init)?,
             bias: weights.tensor(&format!("{name}.bias"), &[outputs], Init::Constant(0.0))?,
             window,
         })
     }
 
-    /// `x` is `[batch, height, width, inputs]`.
+    /// `x` is `[batch, …, inputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        conv2d(x, &self.kernel, &self.bias, self.window)
+        if AXES == 2 {
+            conv2d(x, &self.kernel, &self.bias, self.window)
+        } else {
+            conv3d(x, &self.kernel, &self.bias, self.window)
+        }
     }
 }
 
@@ -95,7 +105,7 @@ impl NormSilu {
         })
     }
 
-    /// `x` is `[batch, height, width, channels]`.
+    /// `x` is `[batch, …, channels]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         group_norm_silu(x, &self.scale, &self.shift, GROUPS)
     }
@@ -134,12 +144,17 @@ impl Linear {
 
 /// Two residual convolutions, each after its norm; a fresh block is the identity.
 #[derive(Clone, Debug)]
-pub struct Residual {
+pub struct ResidualBlock<const AXES: usize> {
     norms: [NormSilu; 2],
-    convs: [Conv2d; 2],
+    convs: [Convolution<AXES>; 2],
 }
 
-impl Residual {
+/// A block for pictures.
+pub type Residual = ResidualBlock<2>;
+/// A block for volumes.
+pub type Residual3d = ResidualBlock<3>;
+
+impl<const AXES: usize> ResidualBlock<AXES> {
     /// A block of `channels` under `NAME`.
     pub fn new(weights: &mut Weights, name: &str, channels: usize) -> Result<Self> {
         let window = Window::Centred(3);
@@ -149,13 +164,13 @@ impl Residual {
                 NormSilu::new(weights, &format!("{name}.norm2"), channels)?,
             ],
             convs: [
-                Conv2d::new(weights, &format!("{name}.conv1"), channels, channels, window)?,
-                Conv2d::new_zero(weights, &format!("{name}.conv2"), channels, channels, window)?,
+                Convolution::new(weights, &format!("{name}.conv1"), channels, channels, window)?,
+                Convolution::new_zero(weights, &format!("{name}.conv2"), channels, channels, window)?,
             ],
         })
     }
 
-    /// `x` is `[batch, height, width, channels]`.
+    /// `x` is `[batch, …, channels]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut inner = x.clone();
         for (norm, conv) in self.norms.iter().zip(&self.convs) {

@@ -1,4 +1,4 @@
-//! Group normalisation followed by SiLU, of channels-last pictures, with its backward pass, as a candle operation.
+//! Group normalisation followed by SiLU, of channels-last pictures and volumes, with its backward pass, as a candle operation.
 
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 use maquette_core::exp::exp;
@@ -9,7 +9,7 @@ use super::slice_of;
 
 const EPSILON: f32 = 1e-5;
 
-/// `silu(scale · normalised + shift)`; `x` is `[batch, height, width, channels]`, scale and shift `[channels]`.
+/// `silu(scale · normalised + shift)`; `x` is `[batch, …, channels]`, scale and shift `[channels]`.
 ///
 /// # Errors
 /// When the channels do not divide into `groups`, or shapes do not fit together.
@@ -22,13 +22,14 @@ pub fn group_norm_silu(x: &Tensor, scale: &Tensor, shift: &Tensor, groups: usize
 
 /// The same from candle's own operations.
 pub(super) fn reference(x: &Tensor, scale: &Tensor, shift: &Tensor, groups: usize) -> Result<Tensor> {
-    let (batch, height, width, channels) = x.dims4()?;
-    let grouped = x.reshape((batch, height * width, groups, channels / groups))?.transpose(1, 2)?.contiguous()?;
-    let flat = grouped.reshape((batch, groups, height * width * channels / groups))?.to_dtype(DType::F32)?;
+    let (batch, channels) = (x.dim(0)?, x.dim(D::Minus1)?);
+    let pixels = x.dims()[1..x.rank() - 1].iter().product::<usize>();
+    let grouped = x.reshape((batch, pixels, groups, channels / groups))?.transpose(1, 2)?.contiguous()?;
+    let flat = grouped.reshape((batch, groups, pixels * channels / groups))?.to_dtype(DType::F32)?;
     let centred = flat.broadcast_sub(&flat.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
     let unit = centred.broadcast_div(&(variance + f64::from(EPSILON))?.sqrt()?)?;
-    let unit = unit.reshape((batch, groups, height * width, channels / groups))?.transpose(1, 2)?.contiguous()?;
+    let unit = unit.reshape((batch, groups, pixels, channels / groups))?.transpose(1, 2)?.contiguous()?;
     unit.reshape(x.shape())?.broadcast_mul(scale)?.broadcast_add(shift)?.silu()
 }
 
@@ -202,13 +203,16 @@ impl CustomOp3 for GroupNormSilu {
         shift: &CpuStorage,
         shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (_, height, width, channels) = x_layout.shape().dims4()?;
+        let &[_, .., channels] = x_layout.dims() else {
+            candle_core::bail!("expected [batch, …, channels], got {x_layout:?}");
+        };
+        let picture = x_layout.dims()[1..].iter().product();
         if channels % self.groups != 0 || scale_layout.dims() != [channels] || shift_layout.dims() != [channels] {
             candle_core::bail!("{channels} channels in {} groups do not fit the layer", self.groups);
         }
         let (x, scale, shift) =
             (slice_of(x, x_layout)?, slice_of(scale, scale_layout)?, slice_of(shift, shift_layout)?);
-        let out = forward(x, scale, shift, height * width * channels, self.groups);
+        let out = forward(x, scale, shift, picture, self.groups);
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 

@@ -61,6 +61,56 @@ fn convolution_is_candles() {
     }
 }
 
+/// Every plane of the output is a sum of 2D convolutions of planes of the input.
+fn by_planes(x: &Tensor, kernel: &Tensor, bias: &Tensor, window: Window) -> Tensor {
+    let (side, depth) = (window.side(), x.dim(1).unwrap());
+    let nothing = bias.zeros_like().unwrap();
+    let planes = match window {
+        Window::Centred(_) => depth,
+        Window::Tiled(_) => depth / side,
+    };
+    let plane = |index: usize| {
+        let mut sum: Option<Tensor> = None;
+        for k in 0..side {
+            let z = match window {
+                Window::Centred(_) => (index + k).wrapping_sub(side / 2),
+                Window::Tiled(_) => index * side + k,
+            };
+            if z < depth {
+                let (x, kernel) = (x.get_on_dim(1, z).unwrap(), kernel.get(k).unwrap());
+                let bias = if sum.is_none() { bias } else { &nothing };
+                let part = conv::reference(&x, &kernel, bias, window).unwrap();
+                sum = Some(sum.map_or(part.clone(), |sum| (sum + part).unwrap()));
+            }
+        }
+        sum.unwrap()
+    };
+    Tensor::stack(&(0..planes).map(plane).collect::<Vec<_>>(), 1).unwrap()
+}
+
+#[test]
+fn convolution_of_volumes_is_a_sum_over_planes() {
+    for (window, batch, depth, height, width, inputs, outputs) in [
+        (Window::Centred(3), 2, 4, 5, 6, 3, 4),
+        (Window::Centred(3), 1, 16, 16, 16, 8, 8),
+        (Window::Centred(3), 1, 1, 2, 3, 2, 2),
+        (Window::Centred(1), 2, 3, 4, 5, 3, 2),
+        (Window::Tiled(2), 2, 4, 6, 8, 3, 4),
+        (Window::Tiled(2), 1, 32, 32, 32, 2, 3),
+        (Window::Tiled(4), 2, 8, 4, 12, 1, 5),
+    ] {
+        let side = window.side();
+        let x = random(&[batch, depth, height, width, inputs], 21);
+        let (kernel, bias) = (random(&[side, side, side, inputs, outputs], 22), random(&[outputs], 23));
+        agree(
+            [&x, &kernel, &bias],
+            |x, k, b| conv::conv3d(x, k, b, window).unwrap(),
+            |x, k, b| by_planes(x, k, b, window),
+            1e-4,
+        );
+    }
+}
+
 #[test]
 fn group_norm_is_candles() {
     for (batch, side, channels, groups) in [(2, 5, 16, 8), (3, 1, 8, 2), (1, 16, 24, 8)] {
@@ -76,8 +126,27 @@ fn group_norm_is_candles() {
 }
 
 #[test]
+fn group_norm_of_volumes_is_that_of_pictures() {
+    let (x, scale, shift) = (random(&[2, 12, 5, 16], 4), random(&[16], 5), random(&[16], 6));
+    agree(
+        [&x, &scale, &shift],
+        |x, a, b| {
+            let y = norm::group_norm_silu(&x.reshape((2, 3, 4, 5, 16)).unwrap(), a, b, 8).unwrap();
+            y.reshape((2, 12, 5, 16)).unwrap()
+        },
+        |x, a, b| norm::group_norm_silu(x, a, b, 8).unwrap(),
+        1e-6,
+    );
+}
+
+#[test]
 fn upsampling_is_candles() {
-    let (x, weight) = (random(&[2, 3, 5, 4], 12), random(&[2, 6, 10, 4], 13));
+    doubles(&[2, 3, 5, 4], &[2, 6, 10, 4]);
+    doubles(&[2, 3, 2, 5, 4], &[2, 6, 4, 10, 4]);
+}
+
+fn doubles(shape: &[usize], doubled: &[usize]) {
+    let (x, weight) = (random(shape, 12), random(doubled, 13));
     let run = |doubled: Tensor| {
         let gradients = (&doubled * weight.as_tensor()).unwrap().sum_all().unwrap().backward().unwrap();
         (doubled, gradients.get(&x).unwrap().clone())
@@ -88,10 +157,23 @@ fn upsampling_is_candles() {
 
 #[test]
 fn gradients_are_central_differences() {
-    let (x, kernel, bias) = (random(&[1, 4, 4, 8], 7), random(&[3, 3, 8, 8], 8), random(&[8], 9));
+    central_differences(&[1, 4, 4, 8]);
+    central_differences(&[1, 4, 3, 2, 8]);
+}
+
+fn central_differences(shape: &[usize]) {
+    let x = random(shape, 7);
+    let mut kernel = vec![3; shape.len() - 2];
+    kernel.extend([8, 8]);
+    let (kernel, bias) = (random(&kernel, 8), random(&[8], 9));
     let (scale, shift) = (random(&[8], 10), random(&[8], 11));
     let value = || {
-        let y = conv::conv2d(&x, &kernel, &bias, Window::Centred(3)).unwrap();
+        let window = Window::Centred(3);
+        let y = if shape.len() == 4 {
+            conv::conv2d(&x, &kernel, &bias, window).unwrap()
+        } else {
+            conv::conv3d(&x, &kernel, &bias, window).unwrap()
+        };
         let y = upsample(&norm::group_norm_silu(&y, &scale, &shift, 4).unwrap()).unwrap();
         (y.sqr().unwrap().sum_all().unwrap() * 0.5).unwrap()
     };

@@ -5,6 +5,7 @@
 
 mod buildings;
 mod creatures;
+mod cube;
 mod dice;
 mod furniture;
 mod material;
@@ -19,10 +20,11 @@ mod turned;
 pub mod vector;
 mod vehicles;
 
+pub use cube::SdfCube;
 pub use dice::Dice;
 pub use material::{Material, SLOTS};
 pub use primitives::{Outline, Primitive};
-pub use random_geometry::{SdfCube, random_geometry};
+pub use random_geometry::random_geometry;
 pub use shape::{Content, Decal, Part, Ripples, Shape, Solid, slope, surface_points};
 pub use vector::{Mat3, Vec3, apply, times, transposed, turn};
 

@@ -3,25 +3,10 @@
 //! Random blocks are joined in an occupancy grid; rounds of a normalised Gaussian blur of random size round and melt them;
 //! the level one half is the surface, given as a signed distance.
 
+use super::cube::SdfCube;
 use super::dice::Dice;
 use super::primitives::Primitive;
 use super::vector::{Vec3, apply};
-
-/// Signed distance on a cube of samples, world units, negative inside.
-///
-/// Sample `(x, y, z)` is at `values[(z * size + y) * size + x]` and at world position `(x + 0.5) / size - 0.5`, and so on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SdfCube {
-    /// Samples on a side.
-    pub size: usize,
-    /// Distances, clipped to `-REACH..=REACH`.
-    pub values: Vec<f32>,
-}
-
-impl SdfCube {
-    /// Largest distance that is told apart.
-    pub const REACH: f32 = 1.0 / 16.0;
-}
 
 /// Random geometry of `size` samples a side, a pure function of its seed. The shape is centred on its bounding box; its
 /// farthest point is at about 0.48.
@@ -47,7 +32,7 @@ pub fn random_geometry(seed: u64, size: usize) -> SdfCube {
         for round in &mut rounds {
             *round = round.map(|x| x * scale);
         }
-        return SdfCube { size, values: distances(&melted(&blocks, &rounds, size), size) };
+        return SdfCube::from_level(&melted(&blocks, &rounds, size), size);
     }
 }
 
@@ -213,80 +198,6 @@ fn blur(field: &mut [f32], size: usize, radius: usize, sigma: f32) {
                         total += weight;
                     }
                     field[start + k * stride] = sum / total;
-                }
-            }
-        }
-    }
-}
-
-/// Signed distance to the level one half, clipped: to the places where the level crosses grid edges, and beside the surface
-/// to the plane through the crossings on a sample's own edges.
-fn distances(field: &[f32], size: usize) -> Vec<f32> {
-    let cell = 1.0 / size as f32;
-    let reach = (SdfCube::REACH / cell).ceil() as isize + 1;
-    let mut values: Vec<f32> =
-        field.iter().map(|value| if *value > 0.5 { -SdfCube::REACH } else { SdfCube::REACH }).collect();
-    for z in 0..size {
-        for y in 0..size {
-            for x in 0..size {
-                let here = field[(z * size + y) * size + x] - 0.5;
-                for axis in 0..3 {
-                    let mut next = [x, y, z];
-                    next[axis] += 1;
-                    if next[axis] == size {
-                        continue;
-                    }
-                    let there = field[(next[2] * size + next[1]) * size + next[0]] - 0.5;
-                    if (here > 0.0) == (there > 0.0) {
-                        continue;
-                    }
-                    let mut crossing = [x as f32, y as f32, z as f32];
-                    crossing[axis] += here / (here - there);
-                    splat(&mut values, size, crossing, reach, cell);
-                }
-            }
-        }
-    }
-    for z in 0..size {
-        for y in 0..size {
-            for x in 0..size {
-                let index = (z * size + y) * size + x;
-                let here = field[index] - 0.5;
-                let mut sum = 0.0;
-                for (at, stride) in [(x, 1), (y, size), (z, size * size)] {
-                    let crossing = |there: f32| {
-                        let there = there - 0.5;
-                        if (here > 0.0) == (there > 0.0) { f32::MAX } else { (here / (here - there)).max(1e-4) }
-                    };
-                    let before = if at > 0 { crossing(field[index - stride]) } else { f32::MAX };
-                    let after = if at + 1 < size { crossing(field[index + stride]) } else { f32::MAX };
-                    sum += 1.0 / before.min(after).powi(2);
-                }
-                if sum > 0.0 {
-                    let value = &mut values[index];
-                    *value = value.abs().min(cell / sum.sqrt()).copysign(*value);
-                }
-            }
-        }
-    }
-    values
-}
-
-/// Lowers the distances around a point of the surface (in samples).
-fn splat(values: &mut [f32], size: usize, point: Vec3, reach: isize, cell: f32) {
-    let range = |k: usize| {
-        let middle = point[k].round() as isize;
-        (middle - reach).max(0) as usize..((middle + reach + 1).max(0) as usize).min(size)
-    };
-    for z in range(2) {
-        for y in range(1) {
-            let across = (z as f32 - point[2]).powi(2) + (y as f32 - point[1]).powi(2);
-            let row = (z * size + y) * size;
-            for x in range(0) {
-                let distance = cell * (across + (x as f32 - point[0]).powi(2)).sqrt();
-                let value = &mut values[row + x];
-                if distance < value.abs() {
-                    *value = distance.copysign(*value);
                 }
             }
         }

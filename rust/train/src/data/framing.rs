@@ -74,20 +74,11 @@ pub(crate) fn place(
     tight: bool,
     dice: &mut Dice,
 ) -> (Placement, Frustum) {
-    let turned: Vec<Vec3> = points.iter().map(|p| apply(world_from_shape, *p)).collect();
-    let (low, high) = bounds(turned.iter().copied());
-    let center: Vec3 = std::array::from_fn(|k| f32::midpoint(low[k], high[k]));
-    let radius =
-        turned.iter().map(|p| (0..3).map(|k| (p[k] - center[k]).powi(2)).sum::<f32>()).fold(1e-12, f32::max).sqrt();
     let exact = dice.chance(0.7);
     let jitter = if exact || tight { 1.0 } else { dice.between(0.9, 1.02) };
     let shift: Vec3 = if exact { [0.0; 3] } else { std::array::from_fn(|_| 0.01 * dice.normal()) };
-    let scale = jitter * CANONICAL_RADIUS / radius;
-    let placement = Placement {
-        shape_from_world: shape_from_world.map(|row| row.map(|x| x / scale)),
-        world_from_shape: world_from_shape.map(|row| row.map(|x| x * scale)),
-        offset: std::array::from_fn(|k| shift[k] - center[k] * scale),
-    };
+    let mut placement = canonical(points, &[*world_from_shape, *shape_from_world], jitter);
+    placement.offset = std::array::from_fn(|k| placement.offset[k] + shift[k]);
     if !tight {
         return (placement, Frustum::canonical(elevation_degrees));
     }
@@ -97,7 +88,7 @@ pub(crate) fn place(
     let (sin, cos) = elevation_degrees.to_radians().sin_cos();
     let (right, up, behind) = ([1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, -sin, -cos]);
     let along = |p: Vec3, axis: Vec3| p[0] * axis[0] + p[1] * axis[1] + p[2] * axis[2];
-    let world: Vec<Vec3> = turned.iter().map(|p| std::array::from_fn(|k| p[k] * scale + placement.offset[k])).collect();
+    let world: Vec<Vec3> = points.iter().map(|p| placement.to_world(*p)).collect();
     let mut frustum =
         Frustum { width: 1.0, distance: ratio, depth: TIGHT_DEPTH, ..Frustum::canonical(elevation_degrees) };
     for _ in 0..4 {
@@ -120,6 +111,21 @@ pub(crate) fn place(
         frustum.center[k] += frustum.width * (off[0] * right[k] + off[1] * up[k]);
     }
     (placement, frustum)
+}
+
+/// Bounding box centred, farthest point at 0.48 times `size`.
+pub(crate) fn canonical(points: &[Vec3], [world_from_shape, shape_from_world]: &[Mat3; 2], size: f32) -> Placement {
+    let turned: Vec<Vec3> = points.iter().map(|p| apply(world_from_shape, *p)).collect();
+    let (low, high) = bounds(turned.iter().copied());
+    let center: Vec3 = std::array::from_fn(|k| f32::midpoint(low[k], high[k]));
+    let radius =
+        turned.iter().map(|p| (0..3).map(|k| (p[k] - center[k]).powi(2)).sum::<f32>()).fold(1e-12, f32::max).sqrt();
+    let scale = size * CANONICAL_RADIUS / radius;
+    Placement {
+        shape_from_world: shape_from_world.map(|row| row.map(|x| x / scale)),
+        world_from_shape: world_from_shape.map(|row| row.map(|x| x * scale)),
+        offset: center.map(|x| -x * scale),
+    }
 }
 
 pub(crate) fn bounds(points: impl Iterator<Item = Vec3>) -> (Vec3, Vec3) {

@@ -1,6 +1,7 @@
 //! Training samples, streamed: each is a pure function of seed and index, so that no two are alike and any can be made
 //! again.
 
+pub mod cubes;
 mod fill;
 mod framing;
 mod light;

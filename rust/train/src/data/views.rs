@@ -1,8 +1,9 @@
-//! Samples of the shape autoencoder and of the view-to-latent network: random geometry as distances, and as six views of
-//! normals, spoilt the way that generated ones are.
+//! Samples of the view-to-latent network: random shapes as six views of normals, spoilt the way that generated ones are.
 
 use maquette_core::Camera;
-use maquette_prior::shapes::{Dice, SdfCube, Vec3, random_geometry};
+use maquette_prior::shapes::{Dice, SdfCube, Vec3};
+
+use super::cubes::shape_sample;
 
 /// Channels of one view: camera-space normal (right, up, towards the camera) and coverage.
 pub const VIEW_CHANNELS: usize = 4;
@@ -20,11 +21,6 @@ pub struct ViewsSample {
     pub spoilt: Vec<f32>,
     /// Pixels on a side.
     pub size_px: usize,
-}
-
-/// Shape `index` of the stream of `seed`: signed distances on `size` cubed samples.
-pub fn shape_sample(seed: u64, index: u64, size: usize) -> SdfCube {
-    random_geometry(Dice::new(seed, &format!("shape sample {index}")).seed(), size)
 }
 
 /// Views `index` of the stream of `seed`: the shape of [`shape_sample`] and its six views.
