@@ -188,10 +188,35 @@ impl Default for ViewSource {
     }
 }
 
+/// Where the signed distance field starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Init {
+    /// As the view source's own shape if it has one, else as the hull.
+    #[default]
+    Auto,
+    /// As the visual hull of the silhouettes.
+    Hull,
+    /// As the shape that the built-in prior takes the six views of the rig for, its latent fitted to the views first.
+    Lin,
+    /// As what the prior's latent zero becomes once it is fitted to the views.
+    Zero,
+}
+
 /// Fitting the signed distance field to the views (LatentDreamer's coarse stage).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Coarse {
+    /// Where the field starts.
+    pub init: Init,
+    /// Steps on the prior's latent, where the field starts from it.
+    #[schemars(range(min = 0, max = 5000))]
+    pub latent_iterations: u32,
+    /// Adam step of the latent.
+    #[schemars(range(min = 0.0001, max = 1.0))]
+    pub latent_learning_rate: f64,
+    /// The refine stage leaves the field as it is, which avoids holes.
+    pub fix_sdf: bool,
     /// Cells of the grid on each axis.
     #[schemars(range(min = 16, max = 192))]
     pub resolution: u32,
@@ -227,6 +252,10 @@ pub struct Coarse {
 impl Default for Coarse {
     fn default() -> Self {
         Self {
+            init: Init::Auto,
+            latent_iterations: 60,
+            latent_learning_rate: 0.05,
+            fix_sdf: true,
             resolution: 64,
             iterations: 150,
             view_size_px: 160,

@@ -20,6 +20,9 @@ pub enum Error {
         /// What its entries stand for.
         needs: &'static str,
     },
+    /// A field that follows from parameters could not be computed.
+    #[error("the field could not be computed: {0}")]
+    Field(String),
     /// A number is NaN or infinite, or becomes so.
     #[error("{what} {index} is not finite; {remedy}")]
     NotFinite {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use maquette_core::recipe::{Recipe, Shifting, Task, ViewSourceKind};
+use maquette_core::recipe::{Init, Recipe, Shifting, Task, ViewSourceKind};
 use maquette_core::{Asset, Image, Mesh, Plane, Progress, Stage, Views};
 use maquette_geometry::consistency::consistency;
 use maquette_geometry::detail::{DetailSettings, sharpen};
@@ -15,6 +15,7 @@ use maquette_texture::{Textured, texture_mesh};
 use serde_json::{Map, Value, json};
 
 use crate::cache::{self, Cache, sections};
+use crate::latent::DecodedField;
 use crate::refine::Start;
 use crate::request::{Outcome, Request};
 use crate::segment::{self, Cutout};
@@ -212,7 +213,13 @@ impl Job<'_> {
         let sections = ["coarse", "refine", "finish"];
         let refine = self.span(REFINE);
         self.stage(Stage::Coarse, COARSE, &sections, GEOMETRY_VERSION, &input, |recipe, progress| {
-            let shape = reconstruct::coarse(&views, source.shape.as_ref(), &recipe.coarse, progress)?;
+            let mut prior = DecodedField::start(recipe.coarse.init, &views)?;
+            let start = match (&mut prior, &source.shape) {
+                (Some(field), _) => reconstruct::Start::Field(field),
+                (None, Some(shape)) if recipe.coarse.init == Init::Auto => reconstruct::Start::Mesh(shape),
+                (None, _) => reconstruct::Start::Hull,
+            };
+            let shape = reconstruct::coarse(&views, start, &recipe.coarse, progress)?;
             progress.enter(Stage::Refine, refine)?;
             Ok(reconstruct::refine(shape, &views, &recipe.refine, recipe.finish.smallest_part, progress)?)
         })

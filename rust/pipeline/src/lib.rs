@@ -4,6 +4,7 @@ mod agreement;
 pub mod cache;
 mod error;
 mod job;
+mod latent;
 mod refine;
 mod request;
 pub mod segment;

@@ -4,6 +4,7 @@
 pub mod draft;
 mod error;
 pub mod frustum;
+pub mod lin;
 pub mod nn;
 pub mod sae;
 pub mod shapes;

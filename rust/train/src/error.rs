@@ -13,6 +13,9 @@ pub enum Error {
     /// The prior refused an operation.
     #[error(transparent)]
     Prior(#[from] maquette_prior::Error),
+    /// Samples could not be made.
+    #[error("samples could not be made: {0}")]
+    Samples(String),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

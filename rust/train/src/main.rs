@@ -5,9 +5,16 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use maquette_prior::draft::network::Planes;
+use maquette_prior::lin::Lin;
+use maquette_prior::sae::Sae;
+use maquette_train::checkpoint::{read, write_whole};
+use maquette_train::data::cubes::Kind;
 use maquette_train::data::views::views_sample;
 use maquette_train::data::{DataSettings, draft_sample, family_names};
 use maquette_train::draft::{DraftTraining, Meshes, train};
+use maquette_train::eval::latents::{self, Search, mean_and_spread};
+use maquette_train::eval::shapes;
+use maquette_train::lin::{self, LinTraining};
 use maquette_train::meshes::{MeshBank, Part};
 use maquette_train::preview;
 use maquette_train::run::Schedule;
@@ -27,7 +34,23 @@ enum Command {
     /// Trains the draft network.
     Draft(DraftArguments),
     /// Trains the shape autoencoder.
-    Sae(ScheduleArguments),
+    Sae {
+        #[command(flatten)]
+        schedule: ScheduleArguments,
+        /// Weights of an autoencoder whose encoder is kept as it is; only the decoder learns.
+        #[arg(long)]
+        encoder: Option<PathBuf>,
+    },
+    /// Trains the network that starts the search for a latent.
+    Lin {
+        #[command(flatten)]
+        schedule: ScheduleArguments,
+        /// Weights of the autoencoder whose latents it learns.
+        #[arg(long)]
+        sae: PathBuf,
+    },
+    /// Measures what the shape autoencoder and the latent initialisation reach on shapes never trained on.
+    Eval(EvalArguments),
     /// Writes a contact sheet of training samples.
     Preview {
         /// Family of procedural shapes, `real`, or `list` to name them; a mix where left out.
@@ -64,6 +87,37 @@ enum Command {
         #[arg(short, long, default_value = "sheet.png")]
         output: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct EvalArguments {
+    /// Weights of the autoencoder; the built-in ones where left out.
+    #[arg(long)]
+    sae: Option<PathBuf>,
+    /// Weights of the latent initialisation; the built-in ones where left out.
+    #[arg(long)]
+    lin: Option<PathBuf>,
+    /// Folder of the evaluation set, whose `objects/NAME/mesh.glb` the autoencoder is measured on, too.
+    #[arg(long)]
+    objects: Option<PathBuf>,
+    /// Shapes of each kind.
+    #[arg(long, default_value_t = 50)]
+    count: u64,
+    /// Measures the autoencoder alone.
+    #[arg(long)]
+    shapes_only: bool,
+    /// Steps of each search.
+    #[arg(long, default_value_t = 100)]
+    iterations: usize,
+    /// Adam step of the latent.
+    #[arg(long, default_value_t = 0.05)]
+    rate: f32,
+    /// Views as they are, without the spoiling of training.
+    #[arg(long)]
+    clean: bool,
+    /// Folder of the tables.
+    #[arg(short, long)]
+    output: PathBuf,
 }
 
 /// Where to train and for how long.
@@ -179,6 +233,85 @@ fn main() -> ExitCode {
     }
 }
 
+fn read_sae(path: &Path) -> Result<Sae, Box<dyn std::error::Error>> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Sae::from_safetensors(&bytes)?)
+}
+
+fn read_lin(path: &Path) -> Result<Lin, Box<dyn std::error::Error>> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Lin::from_safetensors(&bytes)?)
+}
+
+/// Prints a table and writes it.
+fn table(path: &Path, lines: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{}\n", lines.join("\n"));
+    Ok(write_whole(path, (lines.join("\n") + "\n").as_bytes())?)
+}
+
+fn evaluate(arguments: &EvalArguments) -> Result<(), Box<dyn std::error::Error>> {
+    let EvalArguments { sae, lin, objects, count, shapes_only, iterations, rate, clean, output } = arguments;
+    std::fs::create_dir_all(output).map_err(|error| format!("{}: {error}", output.display()))?;
+    let sae = sae.as_deref().map(read_sae).transpose()?;
+    let sae = match &sae {
+        Some(sae) => sae,
+        None => Sae::embedded()?,
+    };
+    let mut lines = vec![shapes::HEADER.to_owned()];
+    for kind in [Kind::Random, Kind::Family] {
+        let all = (0..*count).map(|index| shapes::unseen(sae, kind, index)).collect::<Result<Vec<_>, _>>()?;
+        lines.push(shapes::line(kind.name(), &format!("mean of {count}"), &shapes::mean(&all)));
+    }
+    if let Some(folder) = objects {
+        let folder = folder.join("objects");
+        let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path().join("mesh.glb"))).collect();
+        names.retain(|path| path.exists());
+        names.sort();
+        let mut all = Vec::new();
+        for path in names {
+            let likeness = shapes::through(sae, &shapes::cube_of_mesh(&path)?)?;
+            let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+            lines.push(shapes::line("objects", &name, &likeness));
+            all.push(likeness);
+        }
+        lines.push(shapes::line("objects", &format!("mean of {}", all.len()), &shapes::mean(&all)));
+    }
+    table(&output.join("sae.csv"), &lines)?;
+    if *shapes_only {
+        return Ok(());
+    }
+    let given = lin.as_deref().map(read_lin).transpose()?;
+    let lin = match &given {
+        Some(lin) => lin,
+        None => Lin::embedded()?,
+    };
+    let search = Search { iterations: *iterations, learning_rate: *rate, resolution: 40, spoilt: !clean };
+    let mut rows = vec!["kind,index,steps_zero,steps_lin,loss_zero,loss_lin,iou_zero,iou_lin".to_owned()];
+    let mut summary = vec!["kind,start,steps,steps_spread,loss,loss_spread,iou,iou_spread".to_owned()];
+    for kind in [Kind::Random, Kind::Family] {
+        let races: Vec<_> = (0..*count)
+            .into_par_iter()
+            .map(|index| latents::race(sae, lin, kind, index, &search))
+            .collect::<Result<_, _>>()?;
+        for (index, race) in races.iter().enumerate() {
+            let ([a, b], [c, d], [e, f]) = (race.iterations(), race.last(), race.iou);
+            rows.push(format!("{},{index},{a},{b},{c:.5},{d:.5},{e:.4},{f:.4}", kind.name()));
+        }
+        for (k, start) in ["zero", "lin"].into_iter().enumerate() {
+            let [steps, steps_spread] = mean_and_spread(races.iter().map(|race| race.iterations()[k] as f64));
+            let [loss, loss_spread] = mean_and_spread(races.iter().map(|race| race.last()[k]));
+            let [iou, iou_spread] = mean_and_spread(races.iter().map(|race| race.iou[k]));
+            let kind = kind.name();
+            summary.push(format!(
+                "{kind},{start},{steps:.1},{steps_spread:.1},{loss:.5},{loss_spread:.5},{iou:.4},{iou_spread:.4}"
+            ));
+        }
+    }
+    write_whole(&output.join("lin_each.csv"), (rows.join("\n") + "\n").as_bytes())?;
+    table(&output.join("lin.csv"), &summary)
+}
+
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     match arguments.command {
         Command::Draft(arguments) => {
@@ -195,7 +328,14 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             };
             Ok(train(&arguments.training(), meshes)?)
         }
-        Command::Sae(schedule) => Ok(sae::train(&SaeTraining { schedule: schedule.schedule() })?),
+        Command::Sae { schedule, encoder } => {
+            let encoder = encoder.map(|path| read(&path)).transpose()?.map(|(tensors, _)| tensors);
+            Ok(sae::train(&SaeTraining { schedule: schedule.schedule(), encoder })?)
+        }
+        Command::Lin { schedule, sae } => {
+            Ok(lin::train(&LinTraining { schedule: schedule.schedule(), sae: read_sae(&sae)? })?)
+        }
+        Command::Eval(arguments) => evaluate(&arguments),
         Command::Preview { family, count, columns, seed, tight, meshes, voxels, held_out, real, views, output } => {
             if family.as_deref() == Some("list") {
                 println!("{}", family_names().join("\n"));

@@ -10,6 +10,7 @@ use maquette_prior::nn::Weights;
 
 use crate::checkpoint;
 use crate::optimizer::{AdamSettings, AdamW};
+use crate::plot::plot;
 use crate::{Error, Result};
 
 /// Where to train and for how long.
@@ -63,7 +64,11 @@ pub(crate) trait Task {
     fn batch(&mut self) -> Option<(Self::Batch, usize)>;
     /// What to descend at a step, and the terms to log.
     fn losses(&self, batch: Self::Batch, step: usize) -> Result<(Tensor, Vec<f32>)>;
-    /// Scores of averaged parameters on samples that are never trained on, one line a set.
+    /// All parameters of the exported file: the averaged ones and those that are not trained.
+    fn complete(&self, averages: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+        averages
+    }
+    /// Scores of [`Task::complete`] parameters on samples that are never trained on, one line a set.
     fn measure(&self, averages: BTreeMap<String, Tensor>) -> Result<Vec<String>>;
 }
 
@@ -73,7 +78,7 @@ const LOG_EVERY: usize = 20;
 pub(crate) const HELD_OUT_SEED: u64 = u64::MAX;
 
 /// Trains the parameters that `weights` has handed out until [`Schedule::steps`]; writes `checkpoint.safetensors`,
-/// `NAME.safetensors` (averaged weights, F16), `log.csv` and `scores.csv`. `open` starts the task at a number of samples.
+/// `NAME.safetensors` (averaged weights, F16), `log.csv` and `scores.csv`, the tables also as pictures. `open` starts the task at a number of samples.
 pub(crate) fn train<T: Task>(schedule: &Schedule, weights: Weights, open: impl FnOnce(u64) -> Result<T>) -> Result<()> {
     let folder = &schedule.folder;
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.clone(), source })?;
@@ -125,12 +130,15 @@ pub(crate) fn train<T: Task>(schedule: &Schedule, weights: Weights, open: impl F
             ]);
             checkpoint::write(&path, &optimizer.state()?, &told, false)?;
             let exported = folder.join(format!("{}.safetensors", T::NAME));
-            checkpoint::write(&exported, &optimizer.averages()?, &told, true)?;
+            checkpoint::write(&exported, &task.complete(optimizer.averages()?), &told, true)?;
         }
         if step.is_multiple_of(schedule.measure_every) || last {
-            for score in task.measure(optimizer.averages()?)? {
+            for score in task.measure(task.complete(optimizer.averages()?))? {
                 println!("{step}: {score}");
                 scores.line(&format!("{step},{samples_seen},{score}"))?;
+            }
+            for table in ["log", "scores"] {
+                plot(&folder.join(format!("{table}.csv")), &folder.join(format!("{table}.png")))?;
             }
         }
     }

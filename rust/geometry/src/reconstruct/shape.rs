@@ -64,6 +64,18 @@ pub(super) enum Moving {
     Field,
     /// FlexiCubes' weights and the deformation (refine).
     Weights,
+    /// All of them.
+    Everything,
+}
+
+impl Moving {
+    fn field(self) -> bool {
+        matches!(self, Self::Field | Self::Everything)
+    }
+
+    fn weights(self) -> bool {
+        matches!(self, Self::Weights | Self::Everything)
+    }
 }
 
 /// Everything that a step depends on apart from the shape.
@@ -124,7 +136,7 @@ impl Shape {
     /// One step; false when there is no surface to move.
     pub(super) fn step(&mut self, losses: &mut MeshLosses, moving: Moving, settings: &StepSettings) -> Result<bool> {
         self.assemble();
-        if moving == Moving::Weights && self.weights.is_none() {
+        if moving.weights() && self.weights.is_none() {
             self.weights = Some(CubeWeights::new(self.resolution.pow(3))?);
         }
         let Self { flexicubes, buffers, weights, .. } = self;
@@ -141,7 +153,7 @@ impl Shape {
             beta: Some(&weights.beta),
             gamma: Some(&weights.gamma),
         });
-        let mode = if moving == Moving::Weights { Mode::Training } else { Mode::Evaluation };
+        let mode = if moving.weights() { Mode::Training } else { Mode::Evaluation };
         let mut surface = flexicubes.extract(Field { positions, sdf: sdf.as_slice(), weights: cube_weights }, mode)?;
         if surface.faces.is_empty() {
             return Ok(false);
@@ -176,12 +188,12 @@ impl Shape {
 
         let gradients = Gradients {
             positions: Some(offset_gradient.as_mut_slice()),
-            sdf: (moving == Moving::Field).then_some(sdf_gradient.as_mut_slice()),
+            sdf: moving.field().then_some(sdf_gradient.as_mut_slice()),
             ..Gradients::default()
         };
         let d_deviation = (settings.deviation_weight > 0.0).then_some(deviation_gradient.as_slice());
         let (mut alpha, mut beta, mut gamma) = (Vec::new(), Vec::new(), Vec::new());
-        if moving == Moving::Weights {
+        if moving.weights() {
             let cubes = self.resolution.pow(3);
             alpha.resize(cubes, [0.0; 8]);
             beta.resize(cubes, [0.0; 12]);
@@ -210,32 +222,28 @@ impl Shape {
             rows,
             3,
         )?;
-        match moving {
-            Moving::Field => {
-                if settings.sign_change_weight > 0.0 || settings.smoothness_weight > 0.0 {
-                    // The losses take a grid in world units; the learned values are in cells, as they scale anyway.
-                    let grid = SdfGrid::new(self.resolution, sdf.clone())?;
-                    sign_change_loss(&grid, settings.sign_change_weight, sdf_gradient);
-                    smoothness_loss(&grid, settings.smoothness_weight, sdf_gradient);
-                    // These gradients do not lie in the rows alone.
-                    rows.clear();
-                    rows.extend(0..sdf.len() as u32);
-                }
-                for_each_border_vertex(self.resolution, |index| sdf_gradient[index] = 0.0);
-                self.learned.backward(sdf_gradient);
-                for ((level, gradient), adam) in self.learned.levels_and_gradients().zip(&mut self.learned_adam) {
-                    adam.step(level, gradient, settings.learning_rate)?;
-                }
+        if moving.field() {
+            if settings.sign_change_weight > 0.0 || settings.smoothness_weight > 0.0 {
+                // The losses take a grid in world units; the learned values are in cells, as they scale anyway.
+                let grid = SdfGrid::new(self.resolution, sdf.clone())?;
+                sign_change_loss(&grid, settings.sign_change_weight, sdf_gradient);
+                smoothness_loss(&grid, settings.smoothness_weight, sdf_gradient);
+                // These gradients do not lie in the rows alone.
+                rows.clear();
+                rows.extend(0..sdf.len() as u32);
             }
-            Moving::Weights => {
-                if let Some(weights) = &mut self.weights {
-                    let rate = settings.learning_rate;
-                    let CubeWeights { alpha: raw_alpha, beta: raw_beta, gamma: raw_gamma, adam } = weights;
-                    adam[0].step_rows(raw_alpha.as_flattened_mut(), alpha.as_flattened(), rate, &cubes, 8)?;
-                    adam[1].step_rows(raw_beta.as_flattened_mut(), beta.as_flattened(), rate, &cubes, 12)?;
-                    adam[2].step_rows(raw_gamma, &gamma, rate, &cubes, 1)?;
-                }
+            for_each_border_vertex(self.resolution, |index| sdf_gradient[index] = 0.0);
+            self.learned.backward(sdf_gradient);
+            for ((level, gradient), adam) in self.learned.levels_and_gradients().zip(&mut self.learned_adam) {
+                adam.step(level, gradient, settings.learning_rate)?;
             }
+        }
+        if let (true, Some(weights)) = (moving.weights(), &mut self.weights) {
+            let rate = settings.learning_rate;
+            let CubeWeights { alpha: raw_alpha, beta: raw_beta, gamma: raw_gamma, adam } = weights;
+            adam[0].step_rows(raw_alpha.as_flattened_mut(), alpha.as_flattened(), rate, &cubes, 8)?;
+            adam[1].step_rows(raw_beta.as_flattened_mut(), beta.as_flattened(), rate, &cubes, 12)?;
+            adam[2].step_rows(raw_gamma, &gamma, rate, &cubes, 1)?;
         }
         Ok(true)
     }

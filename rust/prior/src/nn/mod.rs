@@ -1,5 +1,6 @@
 //! Layers of the built-in networks: channels-last, on the CPU with kernels of their own, forward and backward.
 
+pub mod attention;
 mod conv;
 mod norm;
 mod upsample;

@@ -1,15 +1,22 @@
 //! The shape autoencoder of LatentDreamer: a signed distance in 4096 numbers, among which a shape can be sought.
 
+mod descent;
 pub mod network;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor, Var};
 
 use self::network::{Decoder, Encoder, LATENT, SIZE, from_blocks, to_blocks};
-use crate::Result;
 use crate::nn::Weights;
 use crate::shapes::SdfCube;
+use crate::{Error, Result};
+
+pub use self::descent::LatentField;
+
+/// The built-in weights, safetensors in F16.
+static EMBEDDED: &[u8] = include_bytes!("../../weights/sae.safetensors");
 
 /// The autoencoder, ready to be asked.
 #[derive(Clone, Debug)]
@@ -19,6 +26,16 @@ pub struct Sae {
 }
 
 impl Sae {
+    /// The autoencoder with the weights that are built into the library; they are read once.
+    ///
+    /// # Errors
+    /// When this build's weights do not fit its network.
+    pub fn embedded() -> Result<&'static Self> {
+        static LOADED: OnceLock<std::result::Result<Sae, String>> = OnceLock::new();
+        let loaded = LOADED.get_or_init(|| Self::from_safetensors(EMBEDDED).map_err(|error| error.to_string()));
+        loaded.as_ref().map_err(|reason| Error::Weights(reason.clone()))
+    }
+
     /// The autoencoder with the weights of a safetensors file.
     ///
     /// # Errors

@@ -1,14 +1,10 @@
 //! Samples of the view-to-latent network: random shapes as six views of normals, spoilt the way that generated ones are.
 
 use maquette_core::Camera;
+pub use maquette_prior::lin::network::{VIEW_CHANNELS, VIEWS};
 use maquette_prior::shapes::{Dice, SdfCube, Vec3};
 
 use super::cubes::shape_sample;
-
-/// Channels of one view: camera-space normal (right, up, towards the camera) and coverage.
-pub const VIEW_CHANNELS: usize = 4;
-/// Views of the rig.
-pub const VIEWS: usize = 6;
 
 /// Six views of a random shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,17 +23,23 @@ pub struct ViewsSample {
 pub fn views_sample(seed: u64, index: u64, size: usize, size_px: usize) -> ViewsSample {
     let shape = shape_sample(seed, index, size);
     let mut dice = Dice::new(seed, &format!("views sample {index}"));
-    let area = size_px * size_px;
-    let mut clean = Vec::with_capacity(VIEWS * VIEW_CHANNELS * area);
-    for camera in Camera::six_views(size_px) {
-        clean.extend(look(&shape, &camera));
-    }
-    let strength = dice.between(0.0, 1.0);
-    let spoilt = clean
-        .chunks_exact(VIEW_CHANNELS * area)
-        .flat_map(|view| Corruption::random(&mut dice, strength, size_px).apply(view, size_px, &mut dice))
-        .collect();
+    let clean = views_of(&shape, size_px);
+    let spoilt = spoilt(&clean, size_px, &mut dice);
     ViewsSample { shape, clean, spoilt, size_px }
+}
+
+/// What the six cameras see of a shape: [`VIEWS`] x [`VIEW_CHANNELS`] planes of `size_px` squared.
+pub fn views_of(shape: &SdfCube, size_px: usize) -> Vec<f32> {
+    Camera::six_views(size_px).iter().flat_map(|camera| look(shape, camera)).collect()
+}
+
+/// Views of [`VIEW_CHANNELS`] planes as a generator might draw them.
+pub fn spoilt(clean: &[f32], size_px: usize, dice: &mut Dice) -> Vec<f32> {
+    let strength = dice.between(0.0, 1.0);
+    clean
+        .chunks_exact(VIEW_CHANNELS * size_px * size_px)
+        .flat_map(|view| Corruption::random(dice, strength, size_px).apply(view, size_px, dice))
+        .collect()
 }
 
 /// Trilinear distance; outside of the cube at least the way to it.
@@ -253,6 +255,7 @@ fn blur(view: &[f32], size: usize, sigma: f32) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cubes::{Kind, shape_of_kind};
     use super::*;
 
     #[test]
@@ -260,8 +263,11 @@ mod tests {
         let size_px = 64;
         let area = size_px * size_px;
         for index in 0..3 {
-            let sample = views_sample(4, index, 48, size_px);
-            assert_eq!(sample, views_sample(4, index, 48, size_px));
+            assert_eq!(views_sample(4, index, 32, 16), views_sample(4, index, 32, 16));
+            let shape = shape_of_kind(4, index, 48, Kind::Random);
+            let clean = views_of(&shape, size_px);
+            let spoilt = spoilt(&clean, size_px, &mut Dice::new(4, &format!("views sample {index}")));
+            let sample = ViewsSample { shape, clean, spoilt, size_px };
             for (number, camera) in Camera::six_views(size_px).iter().enumerate() {
                 let view = |planes: &[f32], channel: usize, pixel: usize| {
                     planes[(number * VIEW_CHANNELS + channel) * area + pixel]

@@ -96,7 +96,7 @@ mod tests {
             f64::from(distance) + f64::from(sign) + f64::from(slope)
         };
         // Every other slab moves at once: single samples hardly change the sum.
-        let pattern = |k: usize| if k / 97 % 2 == 0 { 1.0 } else { -0.5 };
+        let pattern = |k: usize| if (k / 97).is_multiple_of(2) { 1.0 } else { -0.5 };
         let moved = |step: f32| -> Vec<f32> { output.iter().enumerate().map(|(k, x)| x + step * pattern(k)).collect() };
         let slope = (total(&moved(2e-3)) - total(&moved(-2e-3))) / 4e-3;
         let along: f64 = gradient.iter().enumerate().map(|(k, g)| f64::from(g * pattern(k))).sum();

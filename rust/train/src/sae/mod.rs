@@ -3,6 +3,5 @@
 pub mod loss;
 pub mod measure;
 mod run;
-mod stream;
 
-pub use run::{SaeTraining, train, unseen};
+pub use run::{SaeTraining, train};

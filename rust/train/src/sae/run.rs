@@ -6,15 +6,16 @@ use candle_core::{Device, Tensor};
 use maquette_prior::nn::Weights;
 use maquette_prior::sae::Sae;
 use maquette_prior::sae::network::{Decoder, Encoder, LATENT, Posterior, SIZE, from_blocks, to_blocks};
-use maquette_prior::shapes::Dice;
+use maquette_prior::shapes::{Dice, SdfCube};
 use rayon::prelude::*;
 
 use super::loss::{Terms, distance_loss};
 use super::measure::Likeness;
-use super::stream::{ShapeSample, ShapeStream};
 use crate::Result;
-use crate::data::cubes::{Kind, shape_of_kind};
-use crate::run::{self, HELD_OUT_SEED, Schedule, Task};
+use crate::data::cubes::{Kind, WAYS, shape_sample, turned};
+use crate::eval::shapes::{mean, unseen};
+use crate::groups::{Groups, Use};
+use crate::run::{self, Schedule, Task};
 
 /// Weight of the divergence from the standard normal distribution, mean over the numbers of a latent.
 const DIVERGENCE_WEIGHT: f64 = 1e-3;
@@ -26,6 +27,9 @@ const VOLUME: usize = SIZE * SIZE * SIZE;
 pub struct SaeTraining {
     /// Where to train and for how long.
     pub schedule: Schedule,
+    /// Parameters among which those of an encoder are taken as they are, so that latents keep their meaning and only the
+    /// decoder learns.
+    pub encoder: Option<BTreeMap<String, Tensor>>,
 }
 
 /// Trains until the end of the schedule; writes `checkpoint.safetensors`, `sae.safetensors` (averaged weights, F16),
@@ -36,18 +40,45 @@ pub struct SaeTraining {
 pub fn train(settings: &SaeTraining) -> Result<()> {
     let schedule = &settings.schedule;
     let mut weights = Weights::fresh(schedule.seed, &Device::Cpu);
-    let (encoder, decoder) = (Encoder::new(&mut weights)?, Decoder::new(&mut weights)?);
+    let encoder = match &settings.encoder {
+        Some(given) => Encoder::new(&mut Weights::given(given.clone(), &Device::Cpu))?,
+        None => Encoder::new(&mut weights)?,
+    };
+    let decoder = Decoder::new(&mut weights)?;
+    let given = settings.encoder.iter().flatten().filter(|(name, _)| name.starts_with("encoder."));
+    let fixed: BTreeMap<String, Tensor> = given.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
     run::train(schedule, weights, |samples_seen| {
-        let stream = ShapeStream::new(schedule.seed, samples_seen, schedule.sample_threads);
-        Ok(SaeTask { schedule, encoder, decoder, stream })
+        let seed = schedule.seed;
+        let make = move |number| {
+            let cube = shape_sample(seed, number, SIZE);
+            cube.values.iter().map(|value| (value / SdfCube::REACH / UNIT).round() as i16).collect()
+        };
+        let shapes = Groups::new(samples_seen, USES, schedule.sample_threads, make);
+        Ok(SaeTask { schedule, fixed, encoder, decoder, shapes })
     })
 }
 
 struct SaeTask<'a> {
     schedule: &'a Schedule,
+    /// Parameters that are not trained.
+    fixed: BTreeMap<String, Tensor>,
     encoder: Encoder,
     decoder: Decoder,
-    stream: ShapeStream,
+    /// Distances in [`UNIT`].
+    shapes: Groups<Vec<i16>>,
+}
+
+/// Times that each shape is used, turned and mirrored.
+const USES: u64 = 4;
+/// Unit of a stored distance, in units of [`SdfCube::REACH`].
+const UNIT: f32 = 1.0 / 32_000.0;
+
+/// One training sample.
+struct ShapeSample {
+    /// Distances in units of [`SdfCube::REACH`], -1..=1.
+    distances: Vec<f32>,
+    /// Its place in the stream.
+    index: u64,
 }
 
 impl Task for SaeTask<'_> {
@@ -57,8 +88,17 @@ impl Task for SaeTask<'_> {
     const SCORES: &'static str = "set,iou,normal_degrees,extra_pieces";
 
     fn batch(&mut self) -> Option<(Vec<ShapeSample>, usize)> {
-        let size = self.schedule.batch;
-        Some(((0..size).map(|_| self.stream.next()).collect::<Option<_>>()?, size))
+        let Schedule { seed, batch, .. } = *self.schedule;
+        let mut samples = Vec::with_capacity(batch);
+        for _ in 0..batch {
+            let Use { sample, number, used, index } = self.shapes.next()?;
+            let first = Dice::new(seed, &format!("way {number}")).below(WAYS);
+            // Three has no divisor in common with the number of ways, so no way comes twice.
+            let way = (first + 3 * used as usize) % WAYS;
+            let values: Vec<f32> = sample.iter().map(|&value| f32::from(value) * UNIT).collect();
+            samples.push(ShapeSample { distances: turned(&values, SIZE, way), index });
+        }
+        Some((samples, batch))
     }
 
     fn losses(&self, batch: Vec<ShapeSample>, _step: usize) -> Result<(Tensor, Vec<f32>)> {
@@ -107,34 +147,23 @@ impl Task for SaeTask<'_> {
         Ok((((output * gradient)?.sum_all()? + divergence)?, told))
     }
 
+    fn complete(&self, mut averages: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+        averages.extend(self.fixed.clone());
+        averages
+    }
+
     fn measure(&self, averages: BTreeMap<String, Tensor>) -> Result<Vec<String>> {
         let sae = Sae::from_tensors(averages)?;
         [Kind::Random, Kind::Family]
             .into_iter()
             .map(|kind| {
-                let Likeness { iou, normal_degrees, extra_pieces } = unseen(&sae, kind, self.schedule.measured)?;
+                let all: Vec<Likeness> =
+                    (0..self.schedule.measured).map(|index| unseen(&sae, kind, index)).collect::<Result<_>>()?;
+                let Likeness { iou, normal_degrees, extra_pieces } = mean(&all);
                 Ok(format!("{},{iou:.4},{normal_degrees:.2},{extra_pieces:.2}", kind.name()))
             })
             .collect()
     }
-}
-
-/// Mean likeness of `count` shapes, never trained on, to what becomes of them through the latent.
-pub fn unseen(sae: &Sae, kind: Kind, count: u64) -> Result<Likeness> {
-    let mut sum = Likeness::default();
-    for index in 0..count {
-        let truth = shape_of_kind(HELD_OUT_SEED, index, SIZE, kind);
-        let one = Likeness::of(&sae.decode(&sae.encode(&truth)?)?, &truth);
-        sum.iou += one.iou;
-        sum.normal_degrees += one.normal_degrees;
-        sum.extra_pieces += one.extra_pieces;
-    }
-    let share = 1.0 / count.max(1) as f64;
-    Ok(Likeness {
-        iou: sum.iou * share,
-        normal_degrees: sum.normal_degrees * share,
-        extra_pieces: sum.extra_pieces * share,
-    })
 }
 
 #[cfg(test)]
@@ -146,13 +175,16 @@ mod tests {
     #[test]
     fn a_run_goes_on_where_it_stopped() {
         let folder = tempfile::tempdir().unwrap();
-        let run = |steps| train(&SaeTraining { schedule: schedule(folder.path(), steps) }).unwrap();
-        run(2);
+        let run = |steps, encoder| train(&SaeTraining { schedule: schedule(folder.path(), steps), encoder }).unwrap();
+        run(2, None);
         let exported = std::fs::read(folder.path().join("sae.safetensors")).unwrap();
         assert!(exported.len() < 7_500_000, "{}", exported.len());
         Sae::from_safetensors(&exported).unwrap();
-        run(4);
-        let (_, told) = checkpoint::read(&folder.path().join("checkpoint.safetensors")).unwrap();
+        let (before, _) = checkpoint::read(&folder.path().join("sae.safetensors")).unwrap();
+        run(4, Some(before.clone()));
+        let (after, told) = checkpoint::read(&folder.path().join("sae.safetensors")).unwrap();
+        let same = |name: &str| before[name].to_vec1::<f32>().unwrap() == after[name].to_vec1::<f32>().unwrap();
+        assert!(same("encoder.stem.bias") && !same("decoder.last.bias"));
         assert_eq!((told["step"].as_str(), told["samples"].as_str()), ("4", "8"));
         let scores = std::fs::read_to_string(folder.path().join("scores.csv")).unwrap();
         assert_eq!(scores.lines().count(), 5, "{scores}");

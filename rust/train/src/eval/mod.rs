@@ -1,0 +1,4 @@
+//! What the networks reach, on shapes that they were never trained on.
+
+pub mod latents;
+pub mod shapes;
