@@ -6,6 +6,7 @@
 use maquette_core::recipe::{self, Shifting, Symmetry};
 use maquette_core::{Mesh, Progress, Views};
 
+use crate::ghosts::without_ghosts;
 use crate::large_steps::{LargeStepsAdam, LargeStepsSettings};
 use crate::losses::{LossWeights, MeshLosses};
 use crate::mend::mend;
@@ -179,6 +180,7 @@ pub fn sharpen(mesh: &Mesh, views: &Views, settings: &DetailSettings, progress: 
         }
         if level.fuse_resolution > 0 {
             mesh = without_small_parts(&fuse(&mesh, level.fuse_resolution)?, 0.005);
+            mesh = without_ghosts(&mesh, &shifted, progress)?;
         }
         state = vec![0.0; mesh.positions.len() * LargeStepsAdam::STATE_WIDTH];
     }

@@ -9,6 +9,7 @@ pub mod detail;
 pub mod elevation;
 mod error;
 pub mod flexicubes;
+pub mod ghosts;
 pub mod health;
 pub mod hull;
 pub mod intersections;

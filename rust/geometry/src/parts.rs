@@ -46,14 +46,14 @@ pub fn without_small_parts(mesh: &Mesh, smallest_share: f64) -> Mesh {
     let parts = parts(mesh);
     let total: f64 = parts.areas.iter().sum();
     let largest = largest(&parts.areas);
-    keep(mesh, &parts, |part| part == largest || parts.areas[part] >= smallest_share * total)
+    keep_parts(mesh, &parts, |part| part == largest || parts.areas[part] >= smallest_share * total)
 }
 
 /// The mesh without closed parts that are wound inwards: walls of cavities, which nobody can see from outside.
 #[must_use]
 pub fn without_cavities(mesh: &Mesh) -> Mesh {
     let parts = parts(mesh);
-    keep(mesh, &parts, |part| parts.volumes[part] >= 0.0)
+    keep_parts(mesh, &parts, |part| parts.volumes[part] >= 0.0)
 }
 
 /// The part with the largest area alone.
@@ -61,15 +61,16 @@ pub fn without_cavities(mesh: &Mesh) -> Mesh {
 pub fn largest_part(mesh: &Mesh) -> Mesh {
     let parts = parts(mesh);
     let largest = largest(&parts.areas);
-    keep(mesh, &parts, |part| part == largest)
+    keep_parts(mesh, &parts, |part| part == largest)
 }
 
-fn largest(areas: &[f64]) -> usize {
-    // The first of equals.
+/// The largest part; the first of equals.
+pub(crate) fn largest(areas: &[f64]) -> usize {
     (0..areas.len()).rev().max_by(|&a, &b| areas[a].total_cmp(&areas[b])).unwrap_or(0)
 }
 
-fn keep(mesh: &Mesh, parts: &Parts, keeps: impl Fn(usize) -> bool) -> Mesh {
+/// The mesh of the parts that `keeps` accepts.
+pub(crate) fn keep_parts(mesh: &Mesh, parts: &Parts, keeps: impl Fn(usize) -> bool) -> Mesh {
     let kept: Vec<bool> = (0..parts.areas.len()).map(keeps).collect();
     if kept.iter().all(|&kept| kept) {
         return mesh.clone();

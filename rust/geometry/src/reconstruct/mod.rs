@@ -14,6 +14,7 @@ use maquette_core::{Mesh, Progress, Views, recipe};
 
 use self::parametric::{FitSettings, ParametricField, fit};
 use self::shape::{Moving, Shape, StepSettings};
+use crate::ghosts::without_ghosts;
 use crate::hull::hull_field;
 use crate::losses::{LossTerms, LossWeights, MeshLosses};
 use crate::mesh_to_sdf::mesh_to_sdf;
@@ -138,6 +139,7 @@ pub fn refine(
         descent.run(&mut shape, &mut losses, progress)?;
     }
     let mesh = without_cavities(&without_small_parts(&shape.mesh()?, smallest_part));
+    let mesh = without_ghosts(&mesh, views, progress)?;
     if mesh.triangles.is_empty() {
         return Err(Error::invalid(
             "nothing is left of the shape: the silhouettes of the views have no common inside; check masks and cameras",
