@@ -116,6 +116,7 @@ impl Draft {
         let seen: Vec<bool> = mask.iter().map(|&coverage| coverage > LEAST_COVERAGE).collect();
         fill_columns(&mut logits, &seen);
         continue_outwards(&mut logits, seen);
+        smooth(&mut logits);
         let elevation = elevation_degrees.unwrap_or(elevation.clamp(-10.0, 45.0));
         let frustum = if tight { Frustum::tight(elevation) } else { Frustum::canonical(elevation) };
         Ok(DraftShape { logits, frustum })
@@ -162,6 +163,21 @@ fn continue_outwards(logits: &mut [f32], mut seen: Vec<bool>) {
     for (pixel, _) in seen.iter().enumerate().filter(|(_, seen)| !**seen) {
         for layer in 0..DEPTH_BINS {
             logits[layer * AREA + pixel] = OUTSIDE;
+        }
+    }
+}
+
+/// Blurs along all three axes by 1, 2, 1: neighbouring columns are guessed apart, and their ends make steps.
+fn smooth(logits: &mut [f32]) {
+    let mut line = Vec::new();
+    for (stride, count) in [(1, PICTURE_PX), (PICTURE_PX, PICTURE_PX), (AREA, DEPTH_BINS)] {
+        for start in (0..logits.len()).filter(|index| index / stride % count == 0) {
+            line.clear();
+            line.extend((0..count).map(|k| logits[start + k * stride]));
+            for k in 0..count {
+                let (before, after) = (line[k.saturating_sub(1)], line[(k + 1).min(count - 1)]);
+                logits[start + k * stride] = 0.25 * before + 0.5 * line[k] + 0.25 * after;
+            }
         }
     }
 }
