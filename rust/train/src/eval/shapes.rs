@@ -14,7 +14,7 @@ use crate::run::HELD_OUT_SEED;
 use crate::sae::measure::Likeness;
 use crate::{Error, Result};
 
-/// Header of [`line`].
+/// Header of [`line()`].
 pub const HEADER: &str = "set,name,iou,normal_degrees,extra_pieces";
 
 /// A row of the table.
