@@ -7,7 +7,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::frustum::{DEPTH_BINS, PICTURE_PX};
-use crate::nn::{Conv2d, Linear, NormSilu, Residual, Weights, Window, upsample};
+use crate::nn::{Conv2d, Linear, NormSilu, Residual, Weights, Window, sum, upsample};
 
 /// Pixels of the picture on each axis that become channels of one pixel of the network, and back.
 pub const PATCH: usize = 2;
@@ -152,7 +152,7 @@ impl DraftNet {
         let summary = self.summarize.forward(&flat)?.silu()?;
         let [inner, outer] = &self.elevation;
         let elevation = outer.forward(&inner.forward(&summary)?.silu()?)?.reshape(batch)?;
-        x = (&x + self.spread.forward(&summary)?.reshape(x.shape())?)?;
+        x = sum(&x, &self.spread.forward(&summary)?.reshape(x.shape())?)?;
         for Up { widen, merge, block } in &self.up {
             let Some(skip) = skips.pop() else { candle_core::bail!("fewer levels down than up") };
             let wide = upsample(&widen.forward(&x)?)?;
