@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use maquette_prior::draft::Draft;
 use maquette_prior::draft::network::Planes;
 use maquette_prior::lin::Lin;
 use maquette_prior::sae::Sae;
@@ -11,7 +12,8 @@ use maquette_train::checkpoint::{read, write_whole};
 use maquette_train::data::cubes::Kind;
 use maquette_train::data::views::views_sample;
 use maquette_train::data::{DataSettings, draft_sample, family_names};
-use maquette_train::draft::{DraftTraining, Meshes, train};
+use maquette_train::draft::{DraftTraining, Meshes, set_name, train};
+use maquette_train::eval;
 use maquette_train::eval::latents::{self, Search, mean_and_spread};
 use maquette_train::eval::shapes;
 use maquette_train::lin::{self, LinTraining};
@@ -51,6 +53,24 @@ enum Command {
     },
     /// Measures what the shape autoencoder and the latent initialisation reach on shapes never trained on.
     Eval(EvalArguments),
+    /// Measures what the draft network reaches on shapes never trained on.
+    EvalDraft {
+        /// Weights of the network; the built-in ones where left out.
+        #[arg(long)]
+        draft: Option<PathBuf>,
+        /// Folder of real meshes; procedural shapes alone where left out.
+        #[arg(long)]
+        meshes: Option<PathBuf>,
+        /// Folder in which voxels of the real meshes are kept.
+        #[arg(long)]
+        voxels: Option<PathBuf>,
+        /// Samples of each set.
+        #[arg(long, default_value_t = 96)]
+        count: u64,
+        /// Where to write the table.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
     /// Writes a contact sheet of training samples.
     Preview {
         /// Family of procedural shapes, `real`, or `list` to name them; a mix where left out.
@@ -233,6 +253,11 @@ fn main() -> ExitCode {
     }
 }
 
+fn read_draft(path: &Path) -> Result<Draft, Box<dyn std::error::Error>> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Draft::from_safetensors(&bytes)?)
+}
+
 fn read_sae(path: &Path) -> Result<Sae, Box<dyn std::error::Error>> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(Sae::from_safetensors(&bytes)?)
@@ -336,6 +361,23 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             Ok(lin::train(&LinTraining { schedule: schedule.schedule(), sae: read_sae(&sae)? })?)
         }
         Command::Eval(arguments) => evaluate(&arguments),
+        Command::EvalDraft { draft, meshes, voxels, count, output } => {
+            let given = draft.as_deref().map(read_draft).transpose()?;
+            let draft = match &given {
+                Some(draft) => draft,
+                None => Draft::embedded()?,
+            };
+            let kept = voxels.map(|voxels| voxels.join("held.vox"));
+            let bank = meshes.map(|folder| MeshBank::open(&folder, Part::HeldOut, kept.as_deref())).transpose()?;
+            let mut lines = vec![eval::draft::HEADER.to_owned()];
+            for bank in [None, bank.as_ref()].into_iter().take(1 + usize::from(bank.is_some())) {
+                for (tight, colored) in [(false, true), (false, false), (true, true), (true, false)] {
+                    let score = eval::draft::score(draft, bank, tight, colored, count)?;
+                    lines.extend(score.lines(&set_name(bank.is_some(), tight, colored)));
+                }
+            }
+            table(&output, &lines)
+        }
         Command::Preview { family, count, columns, seed, tight, meshes, voxels, held_out, real, views, output } => {
             if family.as_deref() == Some("list") {
                 println!("{}", family_names().join("\n"));

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use maquette_core::color::LINEAR_FROM_SRGB8;
 use maquette_geometry::triangle_bvh::TriangleBvh;
-use maquette_prior::shapes::{Content, Solid, Vec3};
+use maquette_prior::shapes::{Content, Dice, Solid, Vec3};
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
@@ -47,6 +47,8 @@ pub struct RealMesh {
     pub name: String,
     /// Pack that it belongs to.
     pub pack: String,
+    /// How often it is drawn, relative to others.
+    pub weight: f32,
     /// Vertices.
     pub positions: Vec<Vec3>,
     /// Counter-clockwise seen from outside.
@@ -86,9 +88,30 @@ struct Entry {
     name: String,
     pack: String,
     coloured: bool,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+/// Tags of what pictures are most often of and the packs hold too little of, and how much more often it is drawn: one mesh in
+/// ten is a creature or a vehicle, the others are props, buildings, furniture and food.
+const FAVOURED: (&[&str], f32) = (&["animal", "character", "vehicle"], 3.0);
+
+impl Entry {
+    fn weight(&self) -> f32 {
+        let (tags, weight) = FAVOURED;
+        if self.tags.iter().any(|tag| tags.contains(&tag.as_str())) { weight } else { 1.0 }
+    }
 }
 
 impl MeshBank {
+    /// The index of a random mesh, by its weight in training; what is measured counts alike.
+    pub fn draw(&self, dice: &mut Dice) -> usize {
+        match self.part {
+            Part::Training => dice.weighted(self.meshes.iter().map(|mesh| mesh.weight)),
+            Part::HeldOut => dice.below(self.meshes.len()),
+        }
+    }
+
     /// Reads the meshes of `folder`. Voxels come from the file `cache` where it fits, else they are made, which takes
     /// minutes, and written there.
     ///
@@ -197,6 +220,7 @@ impl<'a> Shard<'a> {
             id: entry.id.clone(),
             name: entry.name.clone(),
             pack: entry.pack.clone(),
+            weight: entry.weight(),
             component: components(positions.len(), &triangles),
             normals: vertex_normals(&positions, &triangles),
             positions,

@@ -77,10 +77,10 @@ impl Solid for Scene<'_> {
 
 /// Draws a mesh (to train on, sometimes two) and looks at it.
 pub(super) fn draft_sample(bank: &MeshBank, dice: &mut Dice, elevation_degrees: f32, tight: bool) -> DraftSample {
-    let index = dice.below(bank.meshes.len());
+    let index = bank.draw(dice);
     let mut scene = Scene(vec![piece(bank, index)]);
     if bank.part == Part::Training && dice.chance(0.1) {
-        let other = dice.below(bank.meshes.len());
+        let other = bank.draw(dice);
         let added = beside(&scene.0[0], piece(bank, other), dice);
         scene.0.push(added);
     }
@@ -120,13 +120,18 @@ fn beside<'a>(first: &Piece, mut other: Piece<'a>, dice: &mut Dice) -> Piece<'a>
     other
 }
 
-/// Yaw half uniform, half near the axes, since the sources mostly face +Z; stretch, mirror, a little pitch and roll.
+/// Stretch, mirror, yaw, a little pitch and roll. The sources mostly face +Z, and so do things in most pictures.
 fn pose(dice: &mut Dice) -> [maquette_prior::shapes::Mat3; 2] {
     let stretch: Vec3 = std::array::from_fn(|_| (0.12 * dice.normal()).exp());
     let mirror = dice.sign();
     let lean = |dice: &mut Dice| dice.between(-5.0, 5.0).to_radians();
     let (pitch, roll) = if dice.chance(0.5) { (lean(dice), lean(dice)) } else { (0.0, 0.0) };
-    let yaw = if dice.chance(0.5) { dice.between(-PI, PI) } else { FRAC_PI_2 * dice.below(4) as f32 + lean(dice) };
+    let yaw = match dice.below(20) {
+        0..7 => lean(dice),
+        7..10 => FRAC_PI_2 * dice.below(4) as f32 + lean(dice),
+        10..15 => dice.between(-60.0, 60.0).to_radians(),
+        _ => dice.between(-PI, PI),
+    };
     let rotation = times(&turn(1, yaw), &times(&turn(0, pitch), &turn(2, roll)));
     framing::linear(&rotation, [mirror * stretch[0], stretch[1], stretch[2]])
 }

@@ -3,4 +3,4 @@
 pub mod loss;
 mod run;
 
-pub use run::{DraftTraining, Meshes, train};
+pub use run::{DraftTraining, Meshes, set_name, train};

@@ -169,6 +169,13 @@ fn stack(batch: Vec<Prepared>) -> Result<(Tensor, Tensor, Vec<Target>)> {
     ))
 }
 
+/// What a set of samples is called in tables.
+pub fn set_name(real: bool, tight: bool, colored: bool) -> String {
+    let source = if real { "real" } else { "procedural" };
+    let framing = if tight { "tight" } else { "canonical" };
+    format!("{source}-{framing}-{}", if colored { "color" } else { "mask" })
+}
+
 /// Scores on samples that are never trained on, each as `set,iou,iou_biased,elevation_error`; a network that sees colours
 /// is measured without them as well.
 fn measure(net: &DraftNet, settings: &DraftTraining, bank: Option<&MeshBank>) -> Result<Vec<String>> {
@@ -199,10 +206,8 @@ fn measure(net: &DraftNet, settings: &DraftTraining, bank: Option<&MeshBank>) ->
         }
         let count = measured.max(1) as f64;
         lines.push(format!(
-            "{}-{}-{},{:.4},{:.4},{:.2}",
-            if real { "real" } else { "procedural" },
-            if tight { "tight" } else { "canonical" },
-            if colored { "color" } else { "mask" },
+            "{},{:.4},{:.4},{:.2}",
+            set_name(real, tight, colored),
             plain / count,
             biased / count,
             off / count * f64::from(ELEVATION_UNIT)

@@ -1,4 +1,5 @@
 //! What the networks reach, on shapes that they were never trained on.
 
+pub mod draft;
 pub mod latents;
 pub mod shapes;
