@@ -105,11 +105,11 @@ impl Default for Segment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ViewSourceKind {
-    /// The silhouette inflated into a rounded solid: no weights, always works.
+    /// The shape that the built-in network takes the picture for.
     #[default]
-    Inflate,
-    /// The shape that the built-in network takes the silhouette for.
     Draft,
+    /// The silhouette inflated into a rounded solid.
+    Inflate,
     /// The artist's own views.
     Provided,
     /// Six views drawn by Zero123++ from a model on this machine.
@@ -173,7 +173,7 @@ impl ViewSource {
 impl Default for ViewSource {
     fn default() -> Self {
         Self {
-            source: ViewSourceKind::Inflate,
+            source: ViewSourceKind::Draft,
             size_px: 320,
             inflate_depth: 1.0,
             elevation_degrees: 0.0,
