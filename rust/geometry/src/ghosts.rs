@@ -34,6 +34,22 @@ impl Evidence {
         let borne_out = self.alike > ALIKE_SHARE * self.compared || self.seen > 0.0 && self.compared == 0.0;
         !needed && !borne_out
     }
+
+    /// Of one pixel that shows `triangle` of the part; `alone` where nothing else would cover it.
+    fn add(&mut self, mesh: &Mesh, view: &View, pixel: usize, triangle: u32, alone: bool) {
+        self.seen += 1.0;
+        let inside = view.mask.data[pixel][0] >= 0.5;
+        self.needed += f64::from(u8::from(alone && inside));
+        let Some(normal) = view.normal.as_ref().map(|normal| normal.data[pixel]) else { return };
+        if !inside || norm(normal) < 0.5 {
+            return;
+        }
+        let own = area_vector(mesh.triangles[triangle as usize].map(|vertex| mesh.positions[vertex as usize]));
+        // Blurred normals at outlines are shorter than 1.
+        let is_alike = dot(own, normal) > ALIKE * norm(own) * norm(normal);
+        self.compared += 1.0;
+        self.alike += f64::from(u8::from(is_alike));
+    }
 }
 
 /// The mesh without ghost parts. The largest part always stays; views without normals tell by their silhouettes alone.
@@ -60,8 +76,8 @@ pub fn without_ghosts(mesh: &Mesh, views: &Views, progress: &Progress) -> Result
             if !whole.triangle.iter().any(|&triangle| owns(triangle)) {
                 continue;
             }
-            let others: Vec<_> = (0..mesh.triangles.len()).filter(|&t| !owns(t as u32)).collect();
-            let others: Vec<_> = others.into_iter().map(|t| mesh.triangles[t]).collect();
+            let others: Vec<_> =
+                (0..mesh.triangles.len()).filter(|&t| !owns(t as u32)).map(|t| mesh.triangles[t]).collect();
             let without = rasterize(&mesh.positions, &others, &view.camera);
             for (pixel, &triangle) in whole.triangle.iter().enumerate().filter(|(_, triangle)| owns(**triangle)) {
                 evidence.add(mesh, &view, pixel, triangle, without.triangle[pixel] == GBuffer::EMPTY);
@@ -71,54 +87,34 @@ pub fn without_ghosts(mesh: &Mesh, views: &Views, progress: &Progress) -> Result
     Ok(keep_parts(mesh, &found, |part| part == body || !evidence[part].is_ghost()))
 }
 
-impl Evidence {
-    /// Of one pixel that shows `triangle` of the part; `alone` where nothing else would cover it.
-    fn add(&mut self, mesh: &Mesh, view: &View, pixel: usize, triangle: u32, alone: bool) {
-        self.seen += 1.0;
-        let inside = view.mask.data[pixel][0] >= 0.5;
-        self.needed += f64::from(u8::from(alone && inside));
-        let Some(normal) = view.normal.as_ref().map(|normal| normal.data[pixel]) else { return };
-        if !inside || norm(normal) < 0.5 {
-            return;
-        }
-        let own = area_vector(mesh.triangles[triangle as usize].map(|vertex| mesh.positions[vertex as usize]));
-        // Blurred normals at outlines are shorter than 1.
-        let is_alike = dot(own, normal) > ALIKE * norm(own) * norm(normal);
-        self.compared += 1.0;
-        self.alike += f64::from(u8::from(is_alike));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_meshes::{icosphere, views_of};
+    use crate::test_meshes::{icosphere, joined, views_of};
     use crate::vec3::add;
 
-    fn joined(body: &Mesh, piece: &Mesh, offset: [f32; 3]) -> Mesh {
-        let first = body.positions.len() as u32;
-        let mut all = body.clone();
-        all.positions.extend(piece.positions.iter().map(|p| add(*p, offset)));
-        all.triangles.extend(piece.triangles.iter().map(|t| t.map(|vertex| vertex + first)));
-        all
+    /// `body` and `piece`, moved by `offset`.
+    fn with(body: &Mesh, mut piece: Mesh, offset: [f32; 3]) -> Mesh {
+        piece.positions.iter_mut().for_each(|p| *p = add(*p, offset));
+        joined(&[body.clone(), piece])
     }
 
     #[test]
     fn what_no_view_shows_goes_and_what_one_shows_stays() {
         let body = icosphere(3, 0.3);
-        let satellite = joined(&body, &icosphere(2, 0.06), [0.0, 0.4, 0.0]);
+        let satellite = with(&body, icosphere(2, 0.06), [0.0, 0.4, 0.0]);
         let views = views_of(&satellite, 96);
         let progress = Progress::new();
         assert_eq!(without_ghosts(&satellite, &views, &progress).unwrap(), satellite);
         // A piece before the body where the views show the body's own normals, and one inside of it.
         for (radius, offset) in [(0.05, [0.0, 0.0, 0.38]), (0.1, [0.0; 3])] {
-            let haunted = joined(&satellite, &icosphere(2, radius), offset);
+            let haunted = with(&satellite, icosphere(2, radius), offset);
             assert_eq!(without_ghosts(&haunted, &views, &progress).unwrap(), satellite, "{offset:?}");
         }
         // Without normals, a piece that is seen may be real.
         let mut silhouettes = views.clone();
         silhouettes.views.iter_mut().for_each(|view| view.normal = None);
-        let haunted = joined(&satellite, &icosphere(2, 0.05), [0.0, 0.0, 0.38]);
+        let haunted = with(&satellite, icosphere(2, 0.05), [0.0, 0.0, 0.38]);
         assert_eq!(without_ghosts(&haunted, &silhouettes, &progress).unwrap(), haunted);
         progress.cancel();
         assert!(without_ghosts(&haunted, &views, &progress).is_err());

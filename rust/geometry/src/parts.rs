@@ -125,17 +125,7 @@ impl DisjointSets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_meshes::icosphere;
-
-    fn joined(meshes: &[Mesh]) -> Mesh {
-        let mut all = Mesh::default();
-        for mesh in meshes {
-            let offset = all.positions.len() as u32;
-            all.positions.extend(&mesh.positions);
-            all.triangles.extend(mesh.triangles.iter().map(|t| t.map(|vertex| vertex + offset)));
-        }
-        all
-    }
+    use crate::test_meshes::{icosphere, joined};
 
     #[test]
     fn floaters_and_cavities_go_and_the_body_stays() {

@@ -106,3 +106,14 @@ pub(crate) fn views_of(mesh: &Mesh, size: usize) -> Views {
     };
     Views { views: Camera::six_views(size).map(view).to_vec() }
 }
+
+/// All meshes as one.
+pub(crate) fn joined(meshes: &[Mesh]) -> Mesh {
+    let mut all = Mesh::default();
+    for mesh in meshes {
+        let offset = all.positions.len() as u32;
+        all.positions.extend(&mesh.positions);
+        all.triangles.extend(mesh.triangles.iter().map(|t| t.map(|vertex| vertex + offset)));
+    }
+    all
+}

@@ -2,6 +2,7 @@
 //! that have learnt from them.
 
 pub mod draft;
+mod embedded;
 mod error;
 pub mod frustum;
 pub mod lin;

@@ -2,8 +2,8 @@
 //! it is fixed, and FlexiCubes' weights and the grid's deformation move ([`refine`]).
 //!
 //! The field starts as the visual hull of the silhouettes, as a given mesh, or as a field whose parameters are fitted first
-//! ([`parametric`]), and learns a sum of grids of 1, 1/2, 1/4
-//! and 1/8 of the resolution, which preconditions the descent. Losses act on the surface that FlexiCubes extracts.
+//! ([`parametric`]), and learns a sum of grids of 1, 1/2, 1/4 and 1/8 of the resolution, which preconditions the
+//! descent. Losses act on the surface that FlexiCubes extracts.
 
 pub mod parametric;
 mod shape;
@@ -66,12 +66,7 @@ pub fn coarse(views: &Views, start: Start<'_>, settings: &recipe::Coarse, progre
                 learning_rate: settings.latent_learning_rate as f32,
                 weights,
             };
-            let mut fitted = previewed_fit(field, &mut losses, &fitting, progress)?;
-            let hull = hull_of(&losses, resolution)?;
-            for (value, hull) in fitted.values_mut().iter_mut().zip(hull.values()) {
-                *value = value.max(*hull);
-            }
-            fitted
+            previewed_fit(field, &mut losses, &fitting, progress)?
         }
     };
     progress.check()?;
@@ -116,7 +111,8 @@ fn previewed_fit(
     fit(field, losses, settings, observe, progress)
 }
 
-/// Fits weights and deformation, with the field fixed unless [`recipe::Coarse::fix_sdf`] says no, and gives the mesh: closed, wound outwards, without cavities.
+/// Fits weights and deformation, with the field fixed unless [`recipe::Coarse::fix_sdf`] says no, and gives the mesh:
+/// closed, wound outwards, without cavities and ghost parts.
 pub fn refine(
     coarse: CoarseShape,
     views: &Views,

@@ -42,8 +42,8 @@ const NOTHING: f32 = 0.05;
 /// Share of the hull that is enough.
 const ENOUGH: f32 = 0.5;
 
-/// Fits the parameters of `field` to the views of `losses`, and gives the fitted field. `observe` sees every step's number,
-/// loss and surface. A field that starts with next to nothing inside of the hull has no surface to be moved; it is lowered
+/// Fits the parameters of `field` to the views of `losses`, and gives the fitted field, cut by the visual hull. `observe` sees
+/// every step's number, loss and surface. A field that starts with next to nothing inside of the hull has no surface to be moved; it is lowered
 /// there first until it fills half of the hull, and the loss of these steps is infinite.
 ///
 /// # Errors
@@ -102,7 +102,11 @@ pub fn fit(
         }
         field.step(&sdf_gradient, resolution, rate)?;
     }
-    field.values(resolution)
+    let mut fitted = field.values(resolution)?;
+    for (value, hull) in fitted.values_mut().iter_mut().zip(hull.values()) {
+        *value = value.max(*hull);
+    }
+    Ok(fitted)
 }
 
 #[cfg(test)]

@@ -3,15 +3,15 @@
 pub mod network;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
 use maquette_core::Progress;
 
 use self::network::{DraftNet, ELEVATION_UNIT, PATCH, Planes, SIDE, patch_order, picture_input};
+use crate::Result;
+use crate::embedded::{Embedded, tensors_of};
 use crate::frustum::{DEPTH_BINS, Frustum, PICTURE_PX};
 use crate::nn::Weights;
-use crate::{Error, Result};
 
 /// Pixels of the network's picture.
 const AREA: usize = PICTURE_PX * PICTURE_PX;
@@ -19,8 +19,8 @@ const AREA: usize = PICTURE_PX * PICTURE_PX;
 const COLORS: usize = 3 * AREA;
 /// Coverage from which a pixel belongs to the silhouette, as in training.
 const LEAST_COVERAGE: f32 = 0.05;
-/// The built-in weights, safetensors in F16.
-static EMBEDDED: &[u8] = include_bytes!("../../weights/draft.safetensors");
+/// The network inside the library.
+static EMBEDDED: Embedded<Draft> = Embedded::new(include_bytes!("../../weights/draft.safetensors"));
 
 /// The draft network, ready to be asked.
 #[derive(Clone, Debug)]
@@ -45,9 +45,7 @@ impl Draft {
     /// # Errors
     /// When this build's weights do not fit its network.
     pub fn embedded() -> Result<&'static Self> {
-        static LOADED: OnceLock<std::result::Result<Draft, String>> = OnceLock::new();
-        let loaded = LOADED.get_or_init(|| Self::from_safetensors(EMBEDDED).map_err(|error| error.to_string()));
-        loaded.as_ref().map_err(|reason| Error::Weights(reason.clone()))
+        EMBEDDED.get(Self::from_tensors)
     }
 
     /// The network with the weights of a safetensors file.
@@ -55,8 +53,7 @@ impl Draft {
     /// # Errors
     /// When the file cannot be read or does not fit the network.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
-        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
-        Self::from_tensors(tensors.into_iter().collect())
+        Self::from_tensors(tensors_of(bytes)?)
     }
 
     /// The network with given parameters; what it sees follows from the shape of its first layer.
@@ -279,7 +276,7 @@ mod tests {
         let progress = Progress::new();
         progress.cancel();
         let stopped = draft.predict(&disc(), &black, true, None, &progress);
-        assert!(matches!(stopped, Err(Error::Core(maquette_core::Error::Cancelled))));
+        assert!(matches!(stopped, Err(crate::Error::Core(maquette_core::Error::Cancelled))));
         assert!(Draft::from_safetensors(b"nonsense").is_err());
     }
 }

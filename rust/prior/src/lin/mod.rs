@@ -3,17 +3,17 @@
 pub mod network;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
 use maquette_core::{Camera, Plane, Views};
 
 use self::network::{LinNet, VIEW_CHANNELS, VIEW_PX, VIEWS};
+use crate::Result;
+use crate::embedded::{Embedded, tensors_of};
 use crate::nn::Weights;
-use crate::{Error, Result};
 
-/// The built-in weights, safetensors in F16.
-static EMBEDDED: &[u8] = include_bytes!("../../weights/lin.safetensors");
+/// The network inside the library.
+static EMBEDDED: Embedded<Lin> = Embedded::new(include_bytes!("../../weights/lin.safetensors"));
 
 /// The network, ready to be asked.
 #[derive(Clone, Debug)]
@@ -27,9 +27,7 @@ impl Lin {
     /// # Errors
     /// When this build's weights do not fit its network.
     pub fn embedded() -> Result<&'static Self> {
-        static LOADED: OnceLock<std::result::Result<Lin, String>> = OnceLock::new();
-        let loaded = LOADED.get_or_init(|| Self::from_safetensors(EMBEDDED).map_err(|error| error.to_string()));
-        loaded.as_ref().map_err(|reason| Error::Weights(reason.clone()))
+        EMBEDDED.get(Self::from_tensors)
     }
 
     /// The network with the weights of a safetensors file.
@@ -37,8 +35,7 @@ impl Lin {
     /// # Errors
     /// When the file cannot be read or does not fit the network.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
-        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
-        Self::from_tensors(tensors.into_iter().collect())
+        Self::from_tensors(tensors_of(bytes)?)
     }
 
     /// The network with given parameters.

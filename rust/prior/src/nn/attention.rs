@@ -1,8 +1,8 @@
-//! Self-attention among tokens (Vaswani et al. 2017), normalised before each layer; from candle's own operations.
+//! Self-attention among tokens (Vaswani et al. 2017), normalised before each layer.
 
 use candle_core::{D, Result, Tensor};
 
-use super::{Init, Linear, Weights};
+use super::{Init, Linear, Weights, silu, softmax, sum};
 
 const EPSILON: f64 = 1e-5;
 
@@ -67,19 +67,12 @@ impl TransformerBlock {
         let each = self.query_key_value.forward(&self.norms[0].forward(x)?.reshape(flat)?)?;
         let each = each.reshape((batch, tokens, 3, self.heads, channels / self.heads))?.permute((2, 0, 3, 1, 4))?;
         let part = |index: usize| each.get(index)?.contiguous();
-        let scale = 1.0 / ((channels / self.heads) as f64).sqrt();
-        let affinity = (part(0)?.matmul(&part(1)?.transpose(2, 3)?.contiguous()?)? * scale)?;
-        let seen = softmax(&affinity)?.matmul(&part(2)?)?;
+        let scale = 1.0 / ((channels / self.heads) as f32).sqrt();
+        let affinity = part(0)?.matmul(&part(1)?.transpose(2, 3)?.contiguous()?)?;
+        let seen = softmax(&affinity, scale)?.matmul(&part(2)?)?;
         let seen = seen.transpose(1, 2)?.contiguous()?.reshape(flat)?;
-        let x = (x + self.joined.forward(&seen)?.reshape(x.shape())?)?;
-        let wide = self.wide.forward(&self.norms[1].forward(&x)?.reshape(flat)?)?.silu()?;
-        &x + self.narrow.forward(&wide)?.reshape(x.shape())?
+        let x = sum(x, &self.joined.forward(&seen)?.reshape(x.shape())?)?;
+        let wide = silu(&self.wide.forward(&self.norms[1].forward(&x)?.reshape(flat)?)?)?;
+        sum(&x, &self.narrow.forward(&wide)?.reshape(x.shape())?)
     }
-}
-
-/// Along the last axis.
-fn softmax(x: &Tensor) -> Result<Tensor> {
-    // What is taken away changes nothing, so it needs no gradient.
-    let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
 }

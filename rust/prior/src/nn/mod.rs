@@ -3,13 +3,13 @@
 pub mod attention;
 mod conv;
 mod norm;
-mod sum;
+mod pointwise;
 mod upsample;
 mod weights;
 
 pub use conv::{Window, conv2d, conv3d};
 pub use norm::group_norm_silu;
-pub use sum::sum;
+pub use pointwise::{seed, silu, softmax, sum};
 pub use upsample::upsample;
 pub use weights::{Init, Weights};
 

@@ -4,19 +4,19 @@ mod descent;
 pub mod network;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor, Var};
 
 use self::network::{Decoder, Encoder, LATENT, SIZE, from_blocks, to_blocks};
-use crate::nn::Weights;
+use crate::Result;
+use crate::embedded::{Embedded, tensors_of};
+use crate::nn::{Weights, seed};
 use crate::shapes::SdfCube;
-use crate::{Error, Result};
 
 pub use self::descent::LatentField;
 
-/// The built-in weights, safetensors in F16.
-static EMBEDDED: &[u8] = include_bytes!("../../weights/sae.safetensors");
+/// The network inside the library.
+static EMBEDDED: Embedded<Sae> = Embedded::new(include_bytes!("../../weights/sae.safetensors"));
 
 /// The autoencoder, ready to be asked.
 #[derive(Clone, Debug)]
@@ -31,9 +31,7 @@ impl Sae {
     /// # Errors
     /// When this build's weights do not fit its network.
     pub fn embedded() -> Result<&'static Self> {
-        static LOADED: OnceLock<std::result::Result<Sae, String>> = OnceLock::new();
-        let loaded = LOADED.get_or_init(|| Self::from_safetensors(EMBEDDED).map_err(|error| error.to_string()));
-        loaded.as_ref().map_err(|reason| Error::Weights(reason.clone()))
+        EMBEDDED.get(Self::from_tensors)
     }
 
     /// The autoencoder with the weights of a safetensors file.
@@ -41,8 +39,7 @@ impl Sae {
     /// # Errors
     /// When the file cannot be read or does not fit the network.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
-        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
-        Self::from_tensors(tensors.into_iter().collect())
+        Self::from_tensors(tensors_of(bytes)?)
     }
 
     /// The autoencoder with given parameters.
@@ -129,8 +126,8 @@ impl Decoded {
         }
         let mut blocked = vec![0.0; gradient.len()];
         to_blocks(gradient, &mut blocked);
-        let gradient = (Tensor::from_vec(blocked, self.output.shape(), &Device::Cpu)? * f64::from(SdfCube::REACH))?;
-        let gradients = (&self.output * gradient)?.sum_all()?.backward()?;
+        blocked.iter_mut().for_each(|value| *value *= SdfCube::REACH);
+        let gradients = seed(&self.output, blocked)?.backward()?;
         match gradients.get(&self.latent) {
             Some(gradient) => Ok(gradient.flatten_all()?.to_vec1()?),
             None => Ok(vec![0.0; LATENT]),
