@@ -19,7 +19,7 @@ fn threads() -> Vec<String> {
 /// Runs `work` in a pool of its own and waits until its threads have ended.
 fn leaves_none(what: &str, work: impl FnOnce() + Send) {
     let before = threads();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads can be started");
     pool.install(work);
     drop(pool);
     for _ in 0..500 {

@@ -125,7 +125,9 @@ impl CustomOp1 for Softmax {
             let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             each(x, x, out, |x, _| exp(self.scale * (x - most)));
             let total: f32 = out.iter().sum();
-            out.iter_mut().for_each(|share| *share /= total);
+            for share in out {
+                *share /= total;
+            }
         });
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }

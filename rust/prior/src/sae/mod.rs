@@ -126,7 +126,9 @@ impl Decoded {
         }
         let mut blocked = vec![0.0; gradient.len()];
         to_blocks(gradient, &mut blocked);
-        blocked.iter_mut().for_each(|value| *value *= SdfCube::REACH);
+        for value in &mut blocked {
+            *value *= SdfCube::REACH;
+        }
         let gradients = seed(&self.output, blocked)?.backward()?;
         match gradients.get(&self.latent) {
             Some(gradient) => Ok(gradient.flatten_all()?.to_vec1()?),
