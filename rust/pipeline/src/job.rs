@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cache::{self, Cache, sections};
 use crate::latent::DecodedField;
+use crate::likeness::Likeness;
 use crate::refine::Start;
 use crate::request::{Outcome, Request};
 use crate::segment::{self, Cutout};
@@ -76,9 +77,13 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
     };
     let mesh = job.simplified(&full)?;
     let mut posed = source.views.clone();
-    posed.views.extend(source.input_view);
+    posed.views.extend(source.input_view.clone());
     let textured = job.texture(&mesh, Some(&full), &Posed::from(&posed), shifts.as_deref())?;
-    job.finish(request, cutout, source.views, textured)
+    let mut outcome = job.finish(request, cutout, source.views, textured)?;
+    if let (Some(view), Value::Object(report)) = (&source.input_view, &mut outcome.report) {
+        report.insert("input_view".to_owned(), json!(Likeness::of(&outcome.asset, view)));
+    }
+    Ok(outcome)
 }
 
 fn neither() -> Error {

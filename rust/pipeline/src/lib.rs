@@ -5,6 +5,7 @@ pub mod cache;
 mod error;
 mod job;
 mod latent;
+mod likeness;
 mod refine;
 mod request;
 pub mod segment;
