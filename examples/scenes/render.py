@@ -9,7 +9,7 @@ import math
 import pathlib
 
 import bpy
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
 
@@ -111,8 +111,39 @@ def bird():
         box(yellow, (0.17 * side, -0.1, 0.02), (0.16, 0.26, 0.05))
 
 
-def stage(elevation_degrees):
-    """Camera in front (Blender's -Y), three lights, transparent film."""
+def chair():
+    """A wooden chair with a red cushion."""
+    wood, red = material("wood", (0.4, 0.2, 0.07)), material("red", (0.5, 0.04, 0.03), 0.8)
+    for x in (-0.36, 0.36):
+        rod(wood, (x, -0.33, 0.3), 0.045, 0.6, top=0.055)
+        box(wood, (x, 0.34, 0.72), (0.09, 0.08, 1.44))
+    box(wood, (0, 0, 0.62), (0.86, 0.82, 0.08))
+    ball(red, (0, -0.02, 0.68), (0.37, 0.35, 0.08))
+    for height in (0.95, 1.15, 1.35):
+        box(wood, (0, 0.34, height), (0.66, 0.05, 0.1))
+    box(wood, (0, -0.33, 0.25), (0.7, 0.05, 0.05), bevel=0.01)
+
+
+def dog():
+    """A brown dog with a long body, seen from in front: most of it is behind its head."""
+    brown, cream = material("brown", (0.3, 0.13, 0.04)), material("cream", (0.75, 0.6, 0.4))
+    black = material("black", (0.01, 0.01, 0.01), 0.2)
+    ball(brown, (0, 0.35, 0.62), (0.27, 0.68, 0.28))
+    ball(cream, (0, -0.22, 0.58), (0.2, 0.16, 0.22))
+    ball(brown, (0, -0.36, 0.98), (0.24, 0.25, 0.23))
+    ball(cream, (0, -0.58, 0.9), (0.12, 0.16, 0.1))
+    ball(black, (0, -0.73, 0.93), (0.05, 0.04, 0.04))
+    rod(brown, (0, 1.12, 0.82), 0.06, 0.5, top=0.02, turn=(-40, 0, 0))
+    for side in (-1, 1):
+        ball(black, (0.1 * side, -0.55, 1.05), 0.035)
+        ball(brown, (0.24 * side, -0.32, 0.98), (0.06, 0.12, 0.2), turn=(0, 12 * side, 0))
+        for y in (-0.12, 0.82):
+            rod(brown, (0.16 * side, y, 0.26), 0.075, 0.52, top=0.09)
+            ball(cream, (0.16 * side, y - 0.05, 0.05), (0.09, 0.13, 0.06))
+
+
+def stage(elevation_degrees, azimuth_degrees, room):
+    """Camera in front (Blender's -Y), or from the right by `azimuth_degrees`; three lights, transparent film."""
     scene = bpy.context.scene
     bpy.context.view_layer.update()
     low = [min((thing.matrix_world @ corner)[k] for thing in scene.objects if thing.type == "MESH"
@@ -122,14 +153,15 @@ def stage(elevation_degrees):
     centre = [(a + b) / 2 for a, b in zip(low, high)]
     radius = max(b - a for a, b in zip(low, high)) / 2
     e = math.radians(elevation_degrees)
-    distance = 1.25 * radius / math.tan(math.radians(15))
+    distance = room * radius / math.tan(math.radians(15))
+    turned = Matrix.Rotation(math.radians(azimuth_degrees), 3, "Z")
     bpy.ops.object.camera_add(
-        location=(centre[0], centre[1] - distance * math.cos(e), centre[2] + distance * math.sin(e)),
-        rotation=(math.radians(90) - e, 0, 0))
+        location=Vector(centre) + turned @ Vector((0, -distance * math.cos(e), distance * math.sin(e))),
+        rotation=(math.radians(90) - e, 0, math.radians(azimuth_degrees)))
     scene.camera = bpy.context.object
     scene.camera.data.angle = math.radians(30)
     for at, energy, size in [((-2.5, -3.5, 4), 220, 2.5), ((3.5, -3, 1.5), 70, 3), ((0, 4, 4), 120, 3)]:
-        bpy.ops.object.light_add(type="AREA", location=at)
+        bpy.ops.object.light_add(type="AREA", location=turned @ Vector(at))
         light = bpy.context.object
         light.data.energy, light.data.size = energy, size
         direction = Vector(centre) - light.location
@@ -140,10 +172,10 @@ def stage(elevation_degrees):
     scene.world.node_tree.nodes["Background"].inputs["Strength"].default_value = 0.6
 
 
-def render(build, elevation_degrees):
+def render(build, elevation_degrees, azimuth_degrees=0, room=1.25):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     build()
-    stage(elevation_degrees)
+    stage(elevation_degrees, azimuth_degrees, room)
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 96
@@ -158,5 +190,5 @@ def render(build, elevation_degrees):
 
 
 if __name__ == "__main__":
-    for model, elevation in [(toadstool, 10), (rocket, 8), (bird, 12)]:
-        render(model, elevation)
+    for model, *camera in [(toadstool, 10), (rocket, 8), (bird, 12), (chair, 20, 35, 1.45), (dog, 12)]:
+        render(model, *camera)
