@@ -179,14 +179,13 @@ impl Job<'_> {
 
     fn views(&mut self, object: &Cutout) -> Result<SourceResult> {
         match self.recipe.views.source {
-            ViewSourceKind::Draft => {
+            kind @ (ViewSourceKind::Draft | ViewSourceKind::Inflate) => {
                 self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
-                    draft::draft(object, &recipe.views, progress)
-                })
-            }
-            ViewSourceKind::Inflate => {
-                self.stage(Stage::Views, VIEWS, &["views", "seed"], VIEWS_VERSION, object, |recipe, progress| {
-                    Ok(inflate::inflate(object, &recipe.views, progress)?)
+                    if kind == ViewSourceKind::Draft {
+                        draft::draft(object, &recipe.views, progress)
+                    } else {
+                        Ok(inflate::inflate(object, &recipe.views, progress)?)
+                    }
                 })
             }
             ViewSourceKind::Zero123Plus => self.drawn_views(object),
