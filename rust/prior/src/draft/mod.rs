@@ -112,6 +112,7 @@ impl Draft {
         }
         let seen: Vec<bool> = mask.iter().map(|&coverage| coverage > LEAST_COVERAGE).collect();
         fill_columns(&mut logits, &seen);
+        round_rims(&mut logits, &seen);
         continue_outwards(&mut logits, seen);
         smooth(&mut logits);
         let elevation = elevation_degrees.unwrap_or(elevation.clamp(-10.0, 45.0));
@@ -130,6 +131,48 @@ fn fill_columns(logits: &mut [f32], seen: &[bool]) {
         let peak = column().map(|index| logits[index]).fold(f32::MIN, f32::max);
         if peak < LEAST_PEAK {
             column().for_each(|index| logits[index] += LEAST_PEAK - peak);
+        }
+    }
+}
+
+/// Distance from the outline within which depths taper off, in pixels.
+const RIM_PX: f32 = 5.0;
+/// Half of what stays of a depth at the outline, in layers.
+const LEAST_HALF: f32 = 0.6;
+
+/// Rounds what is inside towards the outline, as an ellipse ends. The network does not know how far a column at the outline
+/// reaches, and what is likely for each of its layers makes a wall.
+fn round_rims(logits: &mut [f32], seen: &[bool]) {
+    let reach = RIM_PX.ceil() as isize;
+    let side = PICTURE_PX as isize;
+    for pixel in (0..AREA).filter(|&pixel| seen[pixel]) {
+        let (row, column) = ((pixel / PICTURE_PX) as isize, (pixel % PICTURE_PX) as isize);
+        let around = (-reach..=reach).flat_map(|down| (-reach..=reach).map(move |across| (down, across)));
+        // Beyond the frame the object may go on.
+        let to_outline = around
+            .filter(|&(down, across)| {
+                let (row, column) = (row + down, column + across);
+                (0..side).contains(&row) && (0..side).contains(&column) && !seen[(row * side + column) as usize]
+            })
+            .map(|(down, across)| (down as f32).hypot(across as f32) - 0.5)
+            .fold(f32::MAX, f32::min);
+        if to_outline >= RIM_PX {
+            continue;
+        }
+        let share = (1.0 - (1.0 - to_outline / RIM_PX).powi(2)).sqrt();
+        let mut layer = 0;
+        while layer < DEPTH_BINS {
+            let start = layer;
+            while layer < DEPTH_BINS && logits[layer * AREA + pixel] > 0.0 {
+                layer += 1;
+            }
+            let (half, middle) = (0.5 * (layer - start) as f32, 0.5 * (layer + start) as f32);
+            let left = (half * share).max(LEAST_HALF);
+            for inside in start..layer {
+                let value = &mut logits[inside * AREA + pixel];
+                *value = value.min(left - (inside as f32 + 0.5 - middle).abs());
+            }
+            layer = layer.max(start + 1);
         }
     }
 }
@@ -249,6 +292,24 @@ mod tests {
         }
         assert!(shape.logit([3.0, 0.0, 0.0]) < 0.0 && shape.logit([f32::NAN; 3]) < 0.0);
         assert_eq!(shape.frustum.elevation_degrees, 20.0);
+    }
+
+    #[test]
+    fn walls_at_the_outline_are_rounded_and_the_middle_stays() {
+        let mask = disc();
+        let seen: Vec<bool> = mask.iter().map(|mask| *mask > 0.5).collect();
+        // A drum, 20 layers deep.
+        let mut logits: Vec<f32> = (0..AREA * DEPTH_BINS)
+            .map(|index| if seen[index % AREA] && (10..30).contains(&(index / AREA)) { 3.0 } else { -3.0 })
+            .collect();
+        round_rims(&mut logits, &seen);
+        let depth = |column: usize| {
+            (0..DEPTH_BINS).filter(|layer| logits[layer * AREA + 31 * PICTURE_PX + column] > 0.0).count()
+        };
+        // From the outline at column 5 to the middle at 20.
+        let depths: Vec<usize> = (6..=20).map(depth).collect();
+        assert!(depths.is_sorted() && depths[0] < 14 && depths[0] > 0, "{depths:?}");
+        assert!(depths[6..].iter().all(|depth| *depth == 20), "{depths:?}");
     }
 
     #[test]
