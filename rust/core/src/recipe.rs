@@ -330,7 +330,7 @@ pub enum Shifting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Detail {
-    /// Whether the stage runs at all. Views that a source has taken of its own shape (`inflate`) never need it.
+    /// Whether the stage runs at all. Views that a source has taken of its own shape (`draft`, `inflate`) never need it.
     pub enabled: bool,
     /// Steps at the coarse and at the fine level each.
     #[schemars(range(min = 0, max = 5000))]
