@@ -11,7 +11,7 @@ use crate::meshes::MeshBank;
 use crate::run::HELD_OUT_SEED;
 use crate::{Error, Result};
 
-/// Header of [`DraftScore::line`].
+/// Header of [`DraftScore::lines`].
 pub const HEADER: &str = "set,bias,iou_estimated,iou_known,elevation_error";
 
 /// What is added to the logits before the surface is taken: shows whether thicker or thinner shapes would be better.
