@@ -134,10 +134,12 @@ class Generate(Case):
         self.assertEqual(item.maquette.picture.name, "bird.png")
 
     def test_texture_is_where_the_picture_has_it(self):
-        """Seen from the front, -Y, the object shows its picture: teal on top, cream on the belly."""
+        """Seen from where the picture was taken, the object shows it: teal on top, cream on the belly."""
         item = self.generate(recipe=json.dumps({"preset": "draft"}), coarse_iterations=10, bake_texture_size=256)
         mesh = addon("mesh_input").MeshInput(item)
-        shown = boxed(addon("raster").draw(mesh, 0.0, 0.0, 256)[0])
+        elevation = json.loads(item["maquette_report"])["input_view"]["elevation_degrees"]
+        self.assertTrue(-10 <= elevation <= 45, elevation)
+        shown = boxed(addon("raster").draw(mesh, 0.0, elevation, 256)[0])
         image = addon("picture").to_native(bpy.data.images["bird.png"])
         wanted = boxed(numpy.asarray(image.rgba).reshape(image.height, image.width, 4))
         both = (shown[..., 3] > 250) & (wanted[..., 3] > 250)
