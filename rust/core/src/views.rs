@@ -43,6 +43,14 @@ impl View {
         Ok(())
     }
 
+    /// The same view with its longer side at `longest_px`, where it is larger; see [`View::resized`].
+    #[must_use]
+    pub fn at_most(&self, longest_px: usize) -> Self {
+        let longest = self.camera.width.max(self.camera.height).max(1);
+        let size = |side: usize| (side * longest_px.min(longest) / longest).max(1);
+        self.resized(size(self.camera.width), size(self.camera.height))
+    }
+
     /// The same view at another size: colour averaged with its alpha, normals averaged and made unit again.
     #[must_use]
     pub fn resized(&self, width: usize, height: usize) -> Self {

@@ -65,9 +65,7 @@ pub fn without_ghosts(mesh: &Mesh, views: &Views, progress: &Progress) -> Result
     }
     for view in &views.views {
         progress.check()?;
-        let longest = view.camera.width.max(view.camera.height).max(1);
-        let size = |side: usize| (side * VIEW_PX.min(longest) / longest).max(1);
-        let view = view.resized(size(view.camera.width), size(view.camera.height));
+        let view = view.at_most(VIEW_PX);
         let whole = rasterize(&mesh.positions, &mesh.triangles, &view.camera);
         for (part, evidence) in evidence.iter_mut().enumerate().filter(|(part, _)| *part != body) {
             let owns = |triangle: u32| {

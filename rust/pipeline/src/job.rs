@@ -55,7 +55,7 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
     if let (Task::Texture, Some(asset)) = (request.task(), &request.mesh) {
         let (views, cutout) = job.views_of(&asset.mesh, request)?;
         let textured = job.texture(&asset.mesh, None, &Posed::from(&views), None)?;
-        return job.finish(request, cutout, views, textured);
+        return job.finish(request, cutout, SourceResult { views, ..SourceResult::default() }, textured);
     }
     let mut cutout = None;
     let source = match (&request.views, &request.picture) {
@@ -79,11 +79,7 @@ pub fn run(request: &Request, cache: &Cache, progress: &Progress) -> Result<Outc
     let mut posed = source.views.clone();
     posed.views.extend(source.input_view.clone());
     let textured = job.texture(&mesh, Some(&full), &Posed::from(&posed), shifts.as_deref())?;
-    let mut outcome = job.finish(request, cutout, source.views, textured)?;
-    if let (Some(view), Value::Object(report)) = (&source.input_view, &mut outcome.report) {
-        report.insert("input_view".to_owned(), json!(Likeness::of(&outcome.asset, view)));
-    }
-    Ok(outcome)
+    job.finish(request, cutout, source, textured)
 }
 
 fn neither() -> Error {
@@ -256,7 +252,8 @@ impl Job<'_> {
         let mut textured = self.texture(&mesh, Some(&full), &posed, shifts.as_deref())?;
         let mut views = start.views.clone();
         start.frame.leave(&mut textured.mesh, &mut views);
-        let mut outcome = self.finish(request, object.map(|object| object.rgba), views, textured)?;
+        let source = SourceResult { views, ..SourceResult::default() };
+        let mut outcome = self.finish(request, object.map(|object| object.rgba), source, textured)?;
         if let (Some(pose), Value::Object(report)) = (&start.pose, &mut outcome.report) {
             report.insert("elevation_degrees".to_owned(), json!(pose.elevation_degrees));
         }
@@ -284,7 +281,14 @@ impl Job<'_> {
         })
     }
 
-    fn finish(self, request: &Request, cutout: Option<Image>, views: Views, textured: Textured) -> Result<Outcome> {
+    /// The outcome; of the views' source it tells the views, and how much the result looks like its input view.
+    fn finish(
+        self,
+        request: &Request,
+        cutout: Option<Image>,
+        source: SourceResult,
+        textured: Textured,
+    ) -> Result<Outcome> {
         self.progress.enter(Stage::Finish, self.span(FINISH))?;
         let mesh = textured.mesh;
         let given = request.mesh.as_ref().filter(|given| given.mesh.corner_uvs == mesh.corner_uvs);
@@ -294,7 +298,7 @@ impl Job<'_> {
             "recipe": request.recipe.to_value(),
             "input_hash": input_hash(request),
         });
-        let report = json!({
+        let mut report = json!({
             "health": health(&mesh)?,
             "texture": textured.report,
             "seconds": self.timings,
@@ -309,8 +313,11 @@ impl Job<'_> {
             provenance: Some(provenance),
             gltf_corner_v,
         };
+        if let Some(view) = &source.input_view {
+            report["input_view"] = json!(Likeness::of(&asset, view));
+        }
         self.progress.finish();
-        Ok(Outcome { asset, cutout, views, report })
+        Ok(Outcome { asset, cutout, views: source.views, report })
     }
 }
 

@@ -27,9 +27,7 @@ pub(crate) struct Likeness {
 impl Likeness {
     /// Compares `asset` with the posed picture `view`.
     pub(crate) fn of(asset: &Asset, view: &View) -> Self {
-        let longest = view.camera.width.max(view.camera.height).max(1);
-        let size = |side: usize| (side * MOST_PX.min(longest) / longest).max(1);
-        let view = view.resized(size(view.camera.width), size(view.camera.height));
+        let view = view.at_most(MOST_PX);
         let camera = &view.camera;
         let seen = rasterize(&asset.mesh.positions, &asset.mesh.triangles, camera);
         let (drawn, _) = base_color_seen_by(asset, camera);

@@ -253,19 +253,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn read_draft(path: &Path) -> Result<Draft, Box<dyn std::error::Error>> {
+/// A network with the weights of a file.
+fn read_network<N>(
+    path: &Path,
+    from_safetensors: fn(&[u8]) -> maquette_prior::Result<N>,
+) -> Result<N, Box<dyn std::error::Error>> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Draft::from_safetensors(&bytes)?)
-}
-
-fn read_sae(path: &Path) -> Result<Sae, Box<dyn std::error::Error>> {
-    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Sae::from_safetensors(&bytes)?)
-}
-
-fn read_lin(path: &Path) -> Result<Lin, Box<dyn std::error::Error>> {
-    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Lin::from_safetensors(&bytes)?)
+    Ok(from_safetensors(&bytes)?)
 }
 
 /// Prints a table and writes it.
@@ -277,7 +271,7 @@ fn table(path: &Path, lines: &[String]) -> Result<(), Box<dyn std::error::Error>
 fn evaluate(arguments: &EvalArguments) -> Result<(), Box<dyn std::error::Error>> {
     let EvalArguments { sae, lin, objects, count, shapes_only, iterations, rate, clean, output } = arguments;
     std::fs::create_dir_all(output).map_err(|error| format!("{}: {error}", output.display()))?;
-    let sae = sae.as_deref().map(read_sae).transpose()?;
+    let sae = sae.as_deref().map(|path| read_network(path, Sae::from_safetensors)).transpose()?;
     let sae = match &sae {
         Some(sae) => sae,
         None => Sae::embedded()?,
@@ -306,7 +300,7 @@ fn evaluate(arguments: &EvalArguments) -> Result<(), Box<dyn std::error::Error>>
     if *shapes_only {
         return Ok(());
     }
-    let given = lin.as_deref().map(read_lin).transpose()?;
+    let given = lin.as_deref().map(|path| read_network(path, Lin::from_safetensors)).transpose()?;
     let lin = match &given {
         Some(lin) => lin,
         None => Lin::embedded()?,
@@ -357,12 +351,13 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             let encoder = encoder.map(|path| read(&path)).transpose()?.map(|(tensors, _)| tensors);
             Ok(sae::train(&SaeTraining { schedule: schedule.schedule(), encoder })?)
         }
-        Command::Lin { schedule, sae } => {
-            Ok(lin::train(&LinTraining { schedule: schedule.schedule(), sae: read_sae(&sae)? })?)
-        }
+        Command::Lin { schedule, sae } => Ok(lin::train(&LinTraining {
+            schedule: schedule.schedule(),
+            sae: read_network(&sae, Sae::from_safetensors)?,
+        })?),
         Command::Eval(arguments) => evaluate(&arguments),
         Command::EvalDraft { draft, meshes, voxels, count, output } => {
-            let given = draft.as_deref().map(read_draft).transpose()?;
+            let given = draft.as_deref().map(|path| read_network(path, Draft::from_safetensors)).transpose()?;
             let draft = match &given {
                 Some(draft) => draft,
                 None => Draft::embedded()?,
@@ -370,7 +365,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             let kept = voxels.map(|voxels| voxels.join("held.vox"));
             let bank = meshes.map(|folder| MeshBank::open(&folder, Part::HeldOut, kept.as_deref())).transpose()?;
             let mut lines = vec![eval::draft::HEADER.to_owned()];
-            for bank in [None, bank.as_ref()].into_iter().take(1 + usize::from(bank.is_some())) {
+            for bank in std::iter::once(None).chain(bank.as_ref().map(Some)) {
                 for (tight, colored) in [(false, true), (false, false), (true, true), (true, false)] {
                     let score = eval::draft::score(draft, bank, tight, colored, count)?;
                     lines.extend(score.lines(&set_name(bank.is_some(), tight, colored)));

@@ -143,23 +143,12 @@ const LEAST_HALF: f32 = 0.6;
 /// Rounds what is inside towards the outline, as an ellipse ends. The network does not know how far a column at the outline
 /// reaches, and what is likely for each of its layers makes a wall.
 fn round_rims(logits: &mut [f32], seen: &[bool]) {
-    let reach = RIM_PX.ceil() as isize;
-    let side = PICTURE_PX as isize;
     for pixel in (0..AREA).filter(|&pixel| seen[pixel]) {
-        let (row, column) = ((pixel / PICTURE_PX) as isize, (pixel % PICTURE_PX) as isize);
-        let around = (-reach..=reach).flat_map(|down| (-reach..=reach).map(move |across| (down, across)));
-        // Beyond the frame the object may go on.
-        let to_outline = around
-            .filter(|&(down, across)| {
-                let (row, column) = (row + down, column + across);
-                (0..side).contains(&row) && (0..side).contains(&column) && !seen[(row * side + column) as usize]
-            })
-            .map(|(down, across)| (down as f32).hypot(across as f32) - 0.5)
-            .fold(f32::MAX, f32::min);
-        if to_outline >= RIM_PX {
+        let distance = px_to_outline(seen, pixel);
+        if distance >= RIM_PX {
             continue;
         }
-        let share = (1.0 - (1.0 - to_outline / RIM_PX).powi(2)).sqrt();
+        let share = (1.0 - (1.0 - distance / RIM_PX).powi(2)).sqrt();
         let mut layer = 0;
         while layer < DEPTH_BINS {
             let start = layer;
@@ -175,6 +164,18 @@ fn round_rims(logits: &mut [f32], seen: &[bool]) {
             layer = layer.max(start + 1);
         }
     }
+}
+
+/// Distance of a pixel of the silhouette from its outline where that is within [`RIM_PX`], else more. The frame is no outline:
+/// beyond it the object may go on.
+fn px_to_outline(seen: &[bool], pixel: usize) -> f32 {
+    let (reach, side) = (RIM_PX.ceil() as isize, PICTURE_PX as isize);
+    let (row, column) = ((pixel / PICTURE_PX) as isize, (pixel % PICTURE_PX) as isize);
+    let rows = (row - reach).max(0)..(row + reach + 1).min(side);
+    rows.flat_map(|r| ((column - reach).max(0)..(column + reach + 1).min(side)).map(move |c| (r, c)))
+        .filter(|(r, c)| !seen[(r * side + c) as usize])
+        .map(|(r, c)| ((r - row) as f32).hypot((c - column) as f32) - 0.5)
+        .fold(f32::MAX, f32::min)
 }
 
 /// Pixels outside of the silhouette, of which the network has learnt nothing, take the mean of their known neighbours,
