@@ -6,6 +6,7 @@ mod fill;
 mod framing;
 mod light;
 mod look;
+mod proportions;
 mod real;
 pub mod views;
 

@@ -9,13 +9,15 @@ use super::fill::{Blocks, Rays};
 use super::framing::{self, Placement};
 use super::light::Lights;
 use super::look::{Hit, Picture};
+use super::proportions::Proportions;
 use super::{DraftSample, finish};
 use crate::meshes::{MeshBank, Part, RealMesh, Voxels, face_normal};
 
-/// One mesh of a scene: `mesh = (scene - offset) / scale`.
+/// One mesh of a scene: `mesh = proportions((scene - offset) / scale)`.
 struct Piece<'a> {
     mesh: &'a RealMesh,
     voxels: &'a Voxels,
+    proportions: Proportions,
     scale: f32,
     offset: Vec3,
 }
@@ -25,11 +27,23 @@ struct Scene<'a>(Vec<Piece<'a>>);
 
 impl Piece<'_> {
     fn to_mesh(&self, p: Vec3) -> Vec3 {
-        std::array::from_fn(|k| (p[k] - self.offset[k]) / self.scale)
+        self.proportions.to_mesh(std::array::from_fn(|k| (p[k] - self.offset[k]) / self.scale))
     }
 
     fn to_scene(&self, p: Vec3) -> Vec3 {
-        std::array::from_fn(|k| p[k] * self.scale + self.offset[k])
+        let own = self.proportions.of_mesh(p);
+        std::array::from_fn(|k| own[k] * self.scale + self.offset[k])
+    }
+
+    /// Normal in the scene, not of unit length, of a place whose normal in the mesh is `normal`.
+    fn normal(&self, place_in_scene: Vec3, normal: Vec3) -> Vec3 {
+        let own = std::array::from_fn(|k| (place_in_scene[k] - self.offset[k]) / self.scale);
+        self.proportions.normal(own, normal)
+    }
+
+    /// Corners of the box around it in the scene.
+    fn bounds(&self) -> (Vec3, Vec3) {
+        framing::bounds(self.mesh.positions.iter().map(|p| self.to_scene(*p)))
     }
 }
 
@@ -44,7 +58,8 @@ impl Solid for Scene<'_> {
         let mut full = false;
         for &index in among {
             let piece = &self.0[index as usize];
-            match piece.voxels.prune(piece.to_mesh(center), radius / piece.scale, &[], &mut unused) {
+            let radius = radius / piece.scale * Proportions::MOST_APART;
+            match piece.voxels.prune(piece.to_mesh(center), radius, &[], &mut unused) {
                 Content::Empty => {}
                 Content::Full => {
                     full = true;
@@ -71,17 +86,19 @@ impl Solid for Scene<'_> {
     }
 
     fn half_extent(&self) -> f32 {
-        self.0.iter().flat_map(|piece| &piece.mesh.positions).flatten().map(|x| x.abs()).fold(0.0, f32::max)
+        let sides = self.0.iter().map(Piece::bounds).flat_map(|(low, high)| low.into_iter().chain(high));
+        sides.map(f32::abs).fold(0.0, f32::max)
     }
 }
 
 /// Draws a mesh (to train on, sometimes two) and looks at it.
 pub(super) fn draft_sample(bank: &MeshBank, dice: &mut Dice, elevation_degrees: f32, tight: bool) -> DraftSample {
     let index = bank.draw(dice);
-    let mut scene = Scene(vec![piece(bank, index)]);
+    let mut scene = Scene(vec![piece(bank, index, dice)]);
     if bank.part == Part::Training && dice.chance(0.1) {
         let other = bank.draw(dice);
-        let added = beside(&scene.0[0], piece(bank, other), dice);
+        let other = piece(bank, other, dice);
+        let added = beside(&scene.0[0], other, dice);
         scene.0.push(added);
     }
     let points: Vec<Vec3> =
@@ -97,14 +114,17 @@ pub(super) fn draft_sample(bank: &MeshBank, dice: &mut Dice, elevation_degrees: 
     finish(picture, occupancy, &lights, &frustum, shine, dice, tight, FAMILIES.len())
 }
 
-fn piece(bank: &MeshBank, index: usize) -> Piece<'_> {
-    Piece { mesh: &bank.meshes[index], voxels: &bank.voxels[index], scale: 1.0, offset: [0.0; 3] }
+/// A mesh as it is, or to train on mostly with other proportions.
+fn piece<'a>(bank: &'a MeshBank, index: usize, dice: &mut Dice) -> Piece<'a> {
+    let other = bank.part == Part::Training && dice.chance(0.75);
+    let proportions = if other { Proportions::random(dice) } else { Proportions::OWN };
+    Piece { mesh: &bank.meshes[index], voxels: &bank.voxels[index], proportions, scale: 1.0, offset: [0.0; 3] }
 }
 
 /// A smaller thing on top of the first or at its side.
 fn beside<'a>(first: &Piece, mut other: Piece<'a>, dice: &mut Dice) -> Piece<'a> {
-    let (low, high) = framing::bounds(first.mesh.positions.iter().copied());
-    let (other_low, other_high) = framing::bounds(other.mesh.positions.iter().copied());
+    let (low, high) = first.bounds();
+    let (other_low, other_high) = other.bounds();
     other.scale = dice.between(0.3, 0.75);
     if dice.chance(0.5) {
         other.offset = [
@@ -246,10 +266,11 @@ fn rasterize(scene: &Scene, paint: &Paint, placement: &Placement, frustum: &Frus
             } else {
                 face_normal(places)
             };
+            let point_in_scene = piece.to_scene(point);
             picture.hits.push(Hit {
                 pixel: pixel as u32,
-                point: placement.to_world(piece.to_scene(point)),
-                normal: placement.normal(normal),
+                point: placement.to_world(point_in_scene),
+                normal: placement.normal(piece.normal(point_in_scene, normal)),
                 albedo: paint.albedo(piece.mesh, index as usize, weights, point),
             });
         }
