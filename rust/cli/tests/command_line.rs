@@ -399,31 +399,47 @@ fn bad_views_meshes_and_outputs_are_refused() {
     refused(&mesh, &["m.glb"], folder.held.path(), &["disc.png", "m.glb", "views"]);
 }
 
+/// Starts a command, presses Ctrl-C after a while and waits until it has ended as interrupted.
 #[cfg(unix)]
-#[test]
-fn an_interrupt_leaves_nothing_behind() {
+fn interrupted(arguments: &[&str], after_ms: u64) {
+    use std::process::Stdio;
     use std::time::{Duration, Instant};
 
-    let folder = Folder::new();
-    disc(&folder.path("disc.png"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_maquette"))
-        .args(["generate", &folder.text("disc.png"), "-o", &folder.text("a.glb"), "--no-cache"])
-        .args(["--set", "coarse.iterations=5000"])
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+    let mut child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(after_ms));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let asked = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        assert!(asked.elapsed() < Duration::from_secs(20), "the job goes on after Ctrl-C");
+        assert!(asked.elapsed() < Duration::from_secs(20), "{arguments:?} goes on after Ctrl-C");
         std::thread::sleep(Duration::from_millis(10));
     };
-    assert_eq!(status.code(), Some(130));
+    assert_eq!(status.code(), Some(130), "{arguments:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let folder = Folder::new();
+    disc(&folder.path("disc.png"));
+    let (picture, mesh, views) = (folder.text("disc.png"), folder.text("a.glb"), folder.text("views"));
+    interrupted(&["generate", &picture, "-o", &mesh, "--no-cache", "--set", "coarse.iterations=5000"], 1500);
     assert_eq!(files(folder.held.path()), ["disc.png"]);
+
+    // Views so large that measuring them lasts.
+    let made = small(&["generate", &picture, "-o", &mesh, "--views-out", &views]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    for name in files(Path::new(&views)).iter().filter(|name| name.ends_with(".png")) {
+        let path = Path::new(&views).join(name);
+        let view = image::open(&path).unwrap();
+        view.resize_exact(1536, 1536, image::imageops::FilterType::Triangle).save(&path).unwrap();
+    }
+    let before = files(folder.held.path());
+    interrupted(&["eval", "views", &mesh, &views, "--picture", &picture], 1500);
+    assert_eq!(files(folder.held.path()), before);
 }
 
 #[cfg(target_os = "linux")]
