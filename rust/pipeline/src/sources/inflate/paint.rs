@@ -3,7 +3,8 @@
 //! What the input camera sees has the picture's colours. Towards the rim the picture would be stretched into streaks,
 //! and on the back every eye would appear again: there the picture gives way to its large areas of colour. They come
 //! from clustering its colours (k-means) and letting each neighbourhood take the cluster that most of it has, with
-//! shading added back.
+//! shading added back. The back itself has the areas that reach the outline: what lies in the middle, a face or a label, is
+//! the front's own.
 
 use maquette_core::{Camera, Image, Mesh, Plane};
 use maquette_raster::rasterize;
@@ -18,12 +19,19 @@ const CLUSTERS: usize = 8;
 const ROUNDS: usize = 12;
 /// Standard deviation of a neighbourhood, as a share of the picture's side: smaller features vanish.
 const NEIGHBOURHOOD: f32 = 0.04;
+/// The same for the back, and a wider one of little weight for where nothing of the outline is near.
+const BACK_NEIGHBOURHOODS: [f32; 2] = [0.08, 0.2];
+const WIDE_WEIGHT: f32 = 0.01;
 /// Weight of lightness against hue when colours are compared.
 const LIGHTNESS_WEIGHT: f32 = 0.5;
 /// Squared difference below which colours share a cluster.
 const SAME_COLOR: f32 = 0.01;
 /// Exponent that makes the majority win: large means hard borders between areas.
 const MAJORITY: i32 = 6;
+/// Share of covered neighbourhood below which a pixel lies at the outline.
+const AT_OUTLINE: f32 = 0.9;
+/// Cosine between normal and ray at which the surface belongs to the back.
+const BACK_COSINE: f32 = -0.6;
 
 /// How far a surface may lie behind the nearest one that a pixel sees, in world units, and still be what it sees.
 const DEPTH_SLACK: f32 = 0.02;
@@ -36,15 +44,17 @@ pub(super) struct Paint {
     picture: Plane<4>,
     /// Linear colour of the large areas, continued beyond the outline.
     areas: Plane<3>,
+    /// The same of the back.
+    back: Plane<3>,
 }
 
 impl Paint {
     /// `camera` took the picture, which has its size, of `mesh`.
     pub(super) fn new(picture: &Image, camera: Camera, mesh: &Mesh) -> Self {
         let picture = picture.to_linear();
-        let areas = areas_of_color(&picture);
+        let [areas, back] = areas_of_color(&picture);
         let depth = rasterize(&mesh.positions, &mesh.triangles, &camera).depth;
-        Self { camera, depth, picture, areas }
+        Self { camera, depth, picture, areas, back }
     }
 
     /// True where nothing lies before what is at `depth` on pixel position `(x, y)`, or beside it.
@@ -76,7 +86,12 @@ impl Paint {
             self.areas.width as f32 / self.picture.width as f32,
             self.areas.height as f32 / self.picture.height as f32,
         ];
-        let area = self.areas.bilinear(x * scale[0], y * scale[1]);
+        let mut area = self.areas.bilinear(x * scale[0], y * scale[1]);
+        if cosine < 0.0 {
+            let back = self.back.bilinear(x * scale[0], y * scale[1]);
+            let share = smoothstep(cosine / BACK_COSINE);
+            area = std::array::from_fn(|k| area[k] + share * (back[k] - area[k]));
+        }
         if facing == 0.0 || !self.is_seen(x, y, depth) {
             return area;
         }
@@ -86,8 +101,8 @@ impl Paint {
     }
 }
 
-/// Large areas of colour of a picture with straight alpha, defined everywhere.
-fn areas_of_color(picture: &Plane<4>) -> Plane<3> {
+/// Large areas of colour of a picture with straight alpha, of its front and of its back; defined everywhere.
+fn areas_of_color(picture: &Plane<4>) -> [Plane<3>; 2] {
     let mut premultiplied = picture.clone();
     for pixel in &mut premultiplied.data {
         for k in 0..3 {
@@ -97,45 +112,67 @@ fn areas_of_color(picture: &Plane<4>) -> Plane<3> {
     let scale = (AREA_SIDE as f64 / picture.width.max(picture.height) as f64).min(1.0);
     let side = |x: usize| ((x as f64 * scale).round() as usize).max(1);
     let small = premultiplied.resized(side(picture.width), side(picture.height));
-    let straight = |pixel: &[f32; 4]| -> [f32; 3] { std::array::from_fn(|k| pixel[k] / pixel[3].max(1e-6)) };
     let clusters = cluster(&small);
-    let sigma = NEIGHBOURHOOD * small.width as f32;
+    let members: Vec<Option<usize>> = small
+        .data
+        .iter()
+        .map(|pixel| {
+            (pixel[3] > 0.5).then(|| nearest(&clusters, std::array::from_fn(|k| pixel[k] / pixel[3].max(1e-6))))
+        })
+        .collect();
+    let front = majority(&small, &members, clusters.len(), &[(NEIGHBOURHOOD, 1.0)]);
+    let around = blurred(&small, NEIGHBOURHOOD * small.width as f32);
+    let at_outline = members
+        .into_iter()
+        .zip(&around.data)
+        .map(|(member, around)| member.filter(|_| around[3] < AT_OUTLINE))
+        .collect::<Vec<_>>();
+    let [near, wide] = BACK_NEIGHBOURHOODS;
+    let back = majority(&small, &at_outline, clusters.len(), &[(near, 1.0), (wide, WIDE_WEIGHT)]);
+    [front, back]
+}
 
-    // Share of each cluster in the neighbourhood of each pixel, raised to make the majority win.
-    let mut total = vec![1e-20f32; small.data.len()];
-    let mut areas = vec![[0.0f32; 3]; small.data.len()];
-    for index in 0..clusters.len() {
-        let member = Plane {
-            width: small.width,
-            height: small.height,
-            data: small
-                .data
-                .iter()
-                .map(|pixel| {
-                    let own = pixel[3] > 0.5 && nearest(&clusters, straight(pixel)) == index;
-                    if own { [pixel[0], pixel[1], pixel[2], pixel[3]] } else { [0.0; 4] }
-                })
-                .collect(),
-        };
-        // The colour an area has here is the mean of its own pixels nearby, which keeps its shading.
-        let near = blurred(&member, sigma);
-        for (pixel, here) in near.data.iter().enumerate() {
-            let weight = here[3].powi(MAJORITY);
-            if weight > 1e-20 {
-                total[pixel] += weight;
+/// Colour of the cluster that most of each neighbourhood has, among pixels that are `members` of one. Neighbourhoods are given
+/// as shares of the width, with weights. Where no member is near the nearest colours are continued.
+fn majority(small: &Plane<4>, members: &[Option<usize>], clusters: usize, scales: &[(f32, f32)]) -> Plane<3> {
+    let (width, height) = (small.width, small.height);
+    let near: Vec<Plane<4>> = (0..clusters)
+        .map(|index| {
+            let own = small.data.iter().zip(members);
+            let data = own.map(|(pixel, member)| if *member == Some(index) { *pixel } else { [0.0; 4] }).collect();
+            let own = Plane { width, height, data };
+            let mut sum = Plane { width, height, data: vec![[0.0; 4]; width * height] };
+            for &(neighbourhood, weight) in scales {
+                for (sum, near) in sum.data.iter_mut().zip(blurred(&own, neighbourhood * width as f32).data) {
+                    *sum = std::array::from_fn(|k| sum[k] + weight * near[k]);
+                }
+            }
+            sum
+        })
+        .collect();
+    let mut areas = vec![[0.0f32; 3]; width * height];
+    let mut known = vec![false; width * height];
+    for (pixel, area) in areas.iter_mut().enumerate() {
+        let all: f32 = near.iter().map(|cluster| cluster.data[pixel][3]).sum();
+        if all < 1e-5 {
+            continue;
+        }
+        let mut total = 0.0;
+        for cluster in &near {
+            // The colour an area has here is the mean of its own pixels nearby, which keeps its shading.
+            let here = cluster.data[pixel];
+            let weight = (here[3] / all).powi(MAJORITY);
+            if weight > 1e-12 {
+                total += weight;
                 for k in 0..3 {
-                    areas[pixel][k] += weight * here[k] / here[3];
+                    area[k] += weight * here[k] / here[3];
                 }
             }
         }
+        *area = area.map(|x| x / total);
+        known[pixel] = true;
     }
-    let known: Vec<bool> = total.iter().map(|total| *total > 2e-20).collect();
-    for ((area, total), known) in areas.iter_mut().zip(&total).zip(&known) {
-        if *known {
-            *area = area.map(|x| x / total);
-        }
-    }
-    let mut areas = Plane { width: small.width, height: small.height, data: areas };
+    let mut areas = Plane { width, height, data: areas };
     extend(&mut areas, known);
     areas
 }
@@ -270,5 +307,31 @@ fn box_blur(line: &mut [[f32; 4]], radius: usize) {
     for index in 0..line.len() {
         let (from, to) = (index.saturating_sub(radius), (index + radius + 1).min(line.len()));
         line[index] = std::array::from_fn(|k| ((sums[to][k] - sums[from][k]) / count) as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_the_middle_is_not_on_the_back() {
+        let (red, blue) = ([200, 20, 10, 255], [10, 20, 200, 255]);
+        let pixel = |index: u32| {
+            let [x, y] = [index % 128, index / 128].map(|at| (at as f32 + 0.5) / 128.0 - 0.5);
+            match x.hypot(y) {
+                r if r < 0.18 => blue,
+                r if r < 0.45 => red,
+                _ => [0; 4],
+            }
+        };
+        let picture = Image::new(128, 128, (0..128 * 128).map(pixel).collect()).unwrap();
+        let [front, back] = areas_of_color(&picture.to_linear());
+        let is_red = |plane: &Plane<3>, row: usize, column: usize| {
+            let [r, _, b] = plane.at(row, column);
+            r > 5.0 * b
+        };
+        assert!(!is_red(&front, 64, 64) && is_red(&front, 64, 12));
+        assert!((0..128 * 128).all(|pixel| is_red(&back, pixel / 128, pixel % 128)));
     }
 }
