@@ -432,8 +432,8 @@ fn an_interrupt_leaves_nothing_behind() {
     // Views so large that measuring them lasts.
     let made = small(&["generate", &picture, "-o", &mesh, "--views-out", &views]);
     assert!(made.status.success(), "{}", text(&made.stderr));
-    for name in files(Path::new(&views)).iter().filter(|name| name.ends_with(".png")) {
-        let path = Path::new(&views).join(name);
+    let paths = files(Path::new(&views)).into_iter().map(|name| Path::new(&views).join(name));
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "png")) {
         let view = image::open(&path).unwrap();
         view.resize_exact(1536, 1536, image::imageops::FilterType::Triangle).save(&path).unwrap();
     }
