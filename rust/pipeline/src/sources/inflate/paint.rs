@@ -3,8 +3,8 @@
 //! What the input camera sees has the picture's colours. Towards the rim the picture would be stretched into streaks,
 //! and on the back every eye would appear again: there the picture gives way to its large areas of colour. They come
 //! from clustering its colours (k-means) and letting each neighbourhood take the cluster that most of it has, with
-//! shading added back. The back itself has the areas that reach the outline: what lies in the middle, a face or a label, is
-//! the front's own.
+//! shading added back. On the back what reaches the outline counts more, and neighbourhoods are larger: an eye or a window in
+//! the middle is the front's own.
 
 use maquette_core::{Camera, Image, Mesh, Plane};
 use maquette_raster::rasterize;
@@ -30,6 +30,8 @@ const SAME_COLOR: f32 = 0.01;
 const MAJORITY: i32 = 6;
 /// Share of covered neighbourhood below which a pixel lies at the outline.
 const AT_OUTLINE: f32 = 0.9;
+/// What other pixels count on the back: marks at the outline do not become areas.
+const INNER_WEIGHT: f32 = 0.15;
 /// Cosine between normal and ray at which the surface belongs to the back.
 const BACK_COSINE: f32 = -0.6;
 
@@ -113,33 +115,40 @@ fn areas_of_color(picture: &Plane<4>) -> [Plane<3>; 2] {
     let side = |x: usize| ((x as f64 * scale).round() as usize).max(1);
     let small = premultiplied.resized(side(picture.width), side(picture.height));
     let clusters = cluster(&small);
-    let members: Vec<Option<usize>> = small
+    let members: Vec<Option<Member>> = small
         .data
         .iter()
         .map(|pixel| {
-            (pixel[3] > 0.5).then(|| nearest(&clusters, std::array::from_fn(|k| pixel[k] / pixel[3].max(1e-6))))
+            let color = std::array::from_fn(|k| pixel[k] / pixel[3].max(1e-6));
+            (pixel[3] > 0.5).then(|| (nearest(&clusters, color), 1.0))
         })
         .collect();
     let front = majority(&small, &members, clusters.len(), &[(NEIGHBOURHOOD, 1.0)]);
     let around = blurred(&small, NEIGHBOURHOOD * small.width as f32);
-    let at_outline = members
-        .into_iter()
-        .zip(&around.data)
-        .map(|(member, around)| member.filter(|_| around[3] < AT_OUTLINE))
-        .collect::<Vec<_>>();
+    let of_back = |(member, around): (&Option<Member>, &[f32; 4])| {
+        member.map(|(cluster, _)| (cluster, if around[3] < AT_OUTLINE { 1.0 } else { INNER_WEIGHT }))
+    };
+    let of_back: Vec<Option<Member>> = members.iter().zip(&around.data).map(of_back).collect();
     let [near, wide] = BACK_NEIGHBOURHOODS;
-    let back = majority(&small, &at_outline, clusters.len(), &[(near, 1.0), (wide, WIDE_WEIGHT)]);
+    let back = majority(&small, &of_back, clusters.len(), &[(near, 1.0), (wide, WIDE_WEIGHT)]);
     [front, back]
 }
 
+/// The cluster of a pixel, and how much the pixel counts.
+type Member = (usize, f32);
+
 /// Colour of the cluster that most of each neighbourhood has, among pixels that are `members` of one. Neighbourhoods are given
 /// as shares of the width, with weights. Where no member is near the nearest colours are continued.
-fn majority(small: &Plane<4>, members: &[Option<usize>], clusters: usize, scales: &[(f32, f32)]) -> Plane<3> {
+fn majority(small: &Plane<4>, members: &[Option<Member>], clusters: usize, scales: &[(f32, f32)]) -> Plane<3> {
     let (width, height) = (small.width, small.height);
     let near: Vec<Plane<4>> = (0..clusters)
         .map(|index| {
             let own = small.data.iter().zip(members);
-            let data = own.map(|(pixel, member)| if *member == Some(index) { *pixel } else { [0.0; 4] }).collect();
+            let data = own.map(|(pixel, member)| match member {
+                Some((cluster, weight)) if *cluster == index => pixel.map(|x| x * weight),
+                _ => [0.0; 4],
+            });
+            let data = data.collect();
             let own = Plane { width, height, data };
             let mut sum = Plane { width, height, data: vec![[0.0; 4]; width * height] };
             for &(neighbourhood, weight) in scales {
@@ -315,12 +324,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_in_the_middle_is_not_on_the_back() {
+    fn small_things_in_the_middle_are_not_on_the_back() {
         let (red, blue) = ([200, 20, 10, 255], [10, 20, 200, 255]);
         let pixel = |index: u32| {
             let [x, y] = [index % 128, index / 128].map(|at| (at as f32 + 0.5) / 128.0 - 0.5);
             match x.hypot(y) {
-                r if r < 0.18 => blue,
+                r if r < 0.07 => blue,
                 r if r < 0.45 => red,
                 _ => [0; 4],
             }
