@@ -27,7 +27,12 @@ struct Scene<'a>(Vec<Piece<'a>>);
 
 impl Piece<'_> {
     fn to_mesh(&self, p: Vec3) -> Vec3 {
-        self.proportions.to_mesh(std::array::from_fn(|k| (p[k] - self.offset[k]) / self.scale))
+        self.proportions.to_mesh(self.unplaced(p))
+    }
+
+    /// Before it was scaled and moved into the scene.
+    fn unplaced(&self, p: Vec3) -> Vec3 {
+        std::array::from_fn(|k| (p[k] - self.offset[k]) / self.scale)
     }
 
     fn to_scene(&self, p: Vec3) -> Vec3 {
@@ -37,13 +42,17 @@ impl Piece<'_> {
 
     /// Normal in the scene, not of unit length, of a place whose normal in the mesh is `normal`.
     fn normal(&self, place_in_scene: Vec3, normal: Vec3) -> Vec3 {
-        let own = std::array::from_fn(|k| (place_in_scene[k] - self.offset[k]) / self.scale);
-        self.proportions.normal(own, normal)
+        self.proportions.normal(self.unplaced(place_in_scene), normal)
+    }
+
+    /// Its vertices in the scene.
+    fn points(&self) -> Vec<Vec3> {
+        self.mesh.positions.iter().map(|p| self.to_scene(*p)).collect()
     }
 
     /// Corners of the box around it in the scene.
     fn bounds(&self) -> (Vec3, Vec3) {
-        framing::bounds(self.mesh.positions.iter().map(|p| self.to_scene(*p)))
+        framing::bounds(self.points().into_iter())
     }
 }
 
@@ -101,14 +110,13 @@ pub(super) fn draft_sample(bank: &MeshBank, dice: &mut Dice, elevation_degrees: 
         let added = beside(&scene.0[0], other, dice);
         scene.0.push(added);
     }
-    let points: Vec<Vec3> =
-        scene.0.iter().flat_map(|piece| piece.mesh.positions.iter().map(|p| piece.to_scene(*p))).collect();
-    let (placement, frustum) = framing::place(&points, &pose(dice), elevation_degrees, tight, dice);
+    let points: Vec<Vec<Vec3>> = scene.0.iter().map(Piece::points).collect();
+    let (placement, frustum) = framing::place(&points.concat(), &pose(dice), elevation_degrees, tight, dice);
     let rays = Rays::new(&frustum, &placement);
     let mut occupancy = Blocks::of(&scene, &rays).occupancy(&scene, &rays);
     let paint = Paint::random(dice);
     let lights = Lights::random(dice);
-    let (picture, depth) = rasterize(&scene, &paint, &placement, &frustum);
+    let (picture, depth) = rasterize(&scene, &points, &paint, &placement, &frustum);
     fill_what_is_seen(&mut occupancy, &depth);
     let shine = [paint.material.gloss, paint.material.shininess];
     finish(picture, occupancy, &lights, &frustum, shine, dice, tight, FAMILIES.len())
@@ -196,19 +204,23 @@ const FINE: usize = 4;
 /// Sub-pixels of each pixel that are lit.
 const LIT: [[usize; 2]; 2] = [[1, 1], [3, 2]];
 
-/// Z-buffer over sub-pixels; also the layer of the nearest surface at each pixel's centre, NaN where there is none.
-fn rasterize(scene: &Scene, paint: &Paint, placement: &Placement, frustum: &Frustum) -> (Picture, Vec<f32>) {
+/// Z-buffer over sub-pixels of the pieces with these vertices in the scene; also the layer of the nearest surface at each pixel's centre, NaN where there is none.
+fn rasterize(
+    scene: &Scene,
+    points: &[Vec<Vec3>],
+    paint: &Paint,
+    placement: &Placement,
+    frustum: &Frustum,
+) -> (Picture, Vec<f32>) {
     const SIDE: usize = PICTURE_PX * FINE;
     // Nearest surface: (1 / spread, piece, triangle); spread is the relative distance from the camera.
     let mut nearest = vec![(0.0f32, u32::MAX, u32::MAX); SIDE * SIDE];
     let mut screens: Vec<Vec<Vec3>> = Vec::new();
-    for (number, piece) in scene.0.iter().enumerate() {
-        let screen: Vec<Vec3> = piece
-            .mesh
-            .positions
+    for (number, (piece, points)) in scene.0.iter().zip(points).enumerate() {
+        let screen: Vec<Vec3> = points
             .iter()
             .map(|p| {
-                let [column, row, layer] = frustum.from_world(placement.to_world(piece.to_scene(*p)));
+                let [column, row, layer] = frustum.from_world(placement.to_world(*p));
                 let behind = (layer / DEPTH_BINS as f32 - 0.5) * frustum.depth;
                 [column * FINE as f32, row * FINE as f32, 1.0 / (1.0 + behind / frustum.distance).max(0.05)]
             })
