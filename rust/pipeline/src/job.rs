@@ -36,7 +36,7 @@ const DRAWN_VIEWS: f32 = 0.8;
 
 /// Raised when a stage's code gives other results, so that old cache entries are not used.
 const SEGMENT_VERSION: u32 = 1;
-const VIEWS_VERSION: u32 = 6;
+const VIEWS_VERSION: u32 = 7;
 const GEOMETRY_VERSION: u32 = 2;
 const DETAIL_VERSION: u32 = 4;
 const TEXTURE_VERSION: u32 = 3;

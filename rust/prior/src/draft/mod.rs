@@ -94,23 +94,29 @@ impl Draft {
         }
         let mut logits = vec![0.0f32; AREA * DEPTH_BINS];
         let mut elevation = 0.0;
-        for flipped in [false, true] {
+        // Colours tell some things better and mislead about others, so the picture is also looked at without them.
+        let without_colors: &[f32] = &[];
+        let looks = if self.planes == Planes::Color && !rgb.is_empty() { vec![rgb, without_colors] } else { vec![rgb] };
+        let share = 0.5 / looks.len() as f32;
+        for (rgb, flipped) in looks.into_iter().flat_map(|rgb| [(rgb, false), (rgb, true)]) {
             progress.check()?;
             let mirror = |plane: &[f32]| if flipped { mirrored(plane) } else { plane.to_vec() };
             let input = picture_input(&mirror(mask), &mirror(rgb), tight, self.planes);
             let channels = PATCH * PATCH * self.planes.count();
             let out = self.net.forward(&Tensor::from_vec(input, (1, SIDE, SIDE, channels), &Device::Cpu)?)?;
-            elevation += 0.5 * ELEVATION_UNIT * out.elevation.to_vec1::<f32>()?[0];
+            elevation += share * ELEVATION_UNIT * out.elevation.to_vec1::<f32>()?[0];
             let values = out.logits.flatten_all()?.to_vec1::<f32>()?;
             for (pixel, column) in patch_order().zip(values.chunks_exact(DEPTH_BINS)) {
                 let (row, x) = (pixel / PICTURE_PX, pixel % PICTURE_PX);
                 let x = if flipped { PICTURE_PX - 1 - x } else { x };
                 for (layer, value) in column.iter().enumerate() {
-                    logits[layer * AREA + row * PICTURE_PX + x] += 0.5 * value;
+                    logits[layer * AREA + row * PICTURE_PX + x] += share * value;
                 }
             }
         }
         let seen: Vec<bool> = mask.iter().map(|&coverage| coverage > LEAST_COVERAGE).collect();
+        let level = best_level(&logits, &seen);
+        logits.iter_mut().for_each(|logit| *logit -= level);
         fill_columns(&mut logits, &seen);
         round_rims(&mut logits, &seen);
         continue_outwards(&mut logits, seen);
@@ -119,6 +125,28 @@ impl Draft {
         let frustum = if tight { Frustum::tight(elevation) } else { Frustum::canonical(elevation) };
         Ok(DraftShape { logits, frustum })
     }
+}
+
+/// The logit above which cells are to be called inside, so that their overlap with the truth is expected to be greatest.
+///
+/// Where much is uncertain that is below 0: what is inside in a third of all shapes that the picture may show then
+/// belongs to the best guess at all of them. Overlap is the expected intersection over the expected union.
+fn best_level(logits: &[f32], seen: &[bool]) -> f32 {
+    let cells = logits.iter().enumerate().filter(|(index, _)| seen[index % AREA]);
+    let mut likeliest: Vec<f32> = cells.map(|(_, logit)| *logit).collect();
+    likeliest.sort_by(|a, b| b.total_cmp(a));
+    let probability = |logit: f32| 1.0 / (1.0 + f64::from(-logit).exp());
+    let total: f64 = likeliest.iter().map(|logit| probability(*logit)).sum();
+    let (mut inside, mut greatest, mut level) = (0.0, 0.0, 0.0);
+    for (count, logit) in likeliest.iter().enumerate() {
+        inside += probability(*logit);
+        let overlap = inside / ((count + 1) as f64 + total - inside);
+        if overlap > greatest {
+            greatest = overlap;
+            level = f32::midpoint(*logit, *likeliest.get(count + 1).unwrap_or(logit));
+        }
+    }
+    level
 }
 
 /// Least logit of the likeliest layer of a pixel of the silhouette: what covers the pixel has to be somewhere.
@@ -293,6 +321,23 @@ mod tests {
         }
         assert!(shape.logit([3.0, 0.0, 0.0]) < 0.0 && shape.logit([f32::NAN; 3]) < 0.0);
         assert_eq!(shape.frustum.elevation_degrees, 20.0);
+    }
+
+    #[test]
+    fn the_level_is_the_one_with_the_greatest_expected_overlap() {
+        let mut seen = vec![false; AREA];
+        seen[..10].fill(true);
+        // One layer of the ten columns is surely inside, a second one half as likely as not, or less.
+        let with_second = |logit: f32| {
+            let mut logits = vec![-12.0; AREA * DEPTH_BINS];
+            logits[..AREA].fill(12.0);
+            logits[AREA..2 * AREA].fill(logit);
+            best_level(&logits, &seen)
+        };
+        // 1 / (1 + p) without the second layer, (1 + p) / 2 with it: the second is taken from p = 0.42 on.
+        let logit = |p: f32| (p / (1.0 - p)).ln();
+        assert!((-12.0..logit(0.44)).contains(&with_second(logit(0.44))));
+        assert!((logit(0.40)..12.0).contains(&with_second(logit(0.40))));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Samples of real meshes: the mesh itself is seen, its voxels fill the frustum.
 
-use std::f32::consts::{FRAC_PI_2, PI};
-
 use maquette_prior::frustum::{DEPTH_BINS, Frustum, PICTURE_PX};
 use maquette_prior::shapes::{Content, Dice, FAMILIES, Material, SLOTS, Solid, Vec3, times, turn};
 
@@ -154,13 +152,7 @@ fn pose(dice: &mut Dice) -> [maquette_prior::shapes::Mat3; 2] {
     let mirror = dice.sign();
     let lean = |dice: &mut Dice| dice.between(-5.0, 5.0).to_radians();
     let (pitch, roll) = if dice.chance(0.5) { (lean(dice), lean(dice)) } else { (0.0, 0.0) };
-    let yaw = match dice.below(20) {
-        0..7 => lean(dice),
-        7..10 => FRAC_PI_2 * dice.below(4) as f32 + lean(dice),
-        10..15 => dice.between(-60.0, 60.0).to_radians(),
-        _ => dice.between(-PI, PI),
-    };
-    let rotation = times(&turn(1, yaw), &times(&turn(0, pitch), &turn(2, roll)));
+    let rotation = times(&turn(1, framing::yaw(dice)), &times(&turn(0, pitch), &turn(2, roll)));
     framing::linear(&rotation, [mirror * stretch[0], stretch[1], stretch[2]])
 }
 
