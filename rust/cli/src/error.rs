@@ -17,6 +17,8 @@ pub(crate) enum Error {
     Usage(String),
     #[error("reading {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("writing to standard output: {0}")]
+    Print(std::io::Error),
     #[error("Ctrl-C cannot be caught: {0}")]
     Signal(#[from] ctrlc::Error),
 }

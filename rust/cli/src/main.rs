@@ -36,9 +36,6 @@ fn run(command: Command) -> Result<()> {
         Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Models { what } => commands::models(&what),
         Command::Recipe(arguments) => commands::recipe(&arguments),
-        Command::Completions { shell } => {
-            commands::completions(shell);
-            Ok(())
-        }
+        Command::Completions { shell } => commands::completions(shell),
     }
 }

@@ -1,16 +1,17 @@
 //! Shows a job on the terminal: a bar for people, JSON lines for programs, or nothing.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use maquette_core::Progress;
 use maquette_core::progress::Snapshot;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::arguments::OutputStyle;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A progress that is shown as `style` asks and that Ctrl-C cancels.
 pub(crate) fn watched(style: &OutputStyle) -> Result<Progress> {
@@ -59,7 +60,8 @@ fn json_lines() -> Progress {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != Some(mark) {
             *last = Some(mark);
-            print_line(&json!({
+            // A job whose progress nobody can read is still worth finishing.
+            let _ = print_line(json!({
                 "event": "progress",
                 "stage": snapshot.stage.name(),
                 "step": snapshot.step,
@@ -71,7 +73,10 @@ fn json_lines() -> Progress {
     })
 }
 
-/// One JSON line on standard output; a reader that went away is no error of ours.
-pub(crate) fn print_line(value: &Value) {
-    let _ = writeln!(std::io::stdout().lock(), "{value}");
+/// One line on standard output. A reader that went away, as `head` does, has seen enough; any other failure is one.
+pub(crate) fn print_line(line: impl Display) -> Result<()> {
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Err(source) if source.kind() != ErrorKind::BrokenPipe => Err(Error::Print(source)),
+        _ => Ok(()),
+    }
 }

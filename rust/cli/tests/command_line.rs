@@ -460,3 +460,22 @@ fn a_full_disk_ends_the_job_with_its_reason() {
     assert!(cached.status.success(), "{}", text(&cached.stderr));
     assert!(text(&cached.stderr).contains("cache"), "{}", text(&cached.stderr));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_error_and_a_full_disk_is_one() {
+    let to = |output: std::process::Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        command.args(["recipe", "--schema"]).stdout(output).stderr(std::process::Stdio::piped());
+        command.spawn().unwrap().wait_with_output().unwrap()
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = to(writer.into());
+    assert!(unread.status.success() && unread.stderr.is_empty(), "{}", text(&unread.stderr));
+    if let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") {
+        let unwritten = to(full.into());
+        assert_eq!(unwritten.status.code(), Some(1));
+        assert!(text(&unwritten.stderr).contains("writing to standard output"), "{}", text(&unwritten.stderr));
+    }
+}

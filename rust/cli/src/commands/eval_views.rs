@@ -18,23 +18,22 @@ pub(crate) fn eval_views(arguments: &EvalViews) -> Result<()> {
         eprintln!("note: {warning}");
     }
     if arguments.json {
-        println!("{:#}", json!(measured));
-        return Ok(());
+        return reporter::print_line(format_args!("{:#}", json!(measured)));
     }
-    print_measures("views", &measured.views);
+    print_measures("views", &measured.views)?;
     if let Some(input) = measured.input_view {
-        print_measures(&format!("input view at {:.1} degrees", input.elevation_degrees), &input.measures);
+        print_measures(&format!("input view at {:.1} degrees", input.elevation_degrees), &input.measures)?;
     }
     Ok(())
 }
 
-fn print_measures(name: &str, measured: &BeforeAfter) {
+fn print_measures(name: &str, measured: &BeforeAfter) -> Result<()> {
     let BeforeAfter { before, after } = measured;
-    println!("{name}, {} pixels:", after.pixels);
+    reporter::print_line(format_args!("{name}, {} pixels:", after.pixels))?;
     let line = |name: &str, before: f64, after: f64| {
         let change = if before > 0.0 { format!(" ({:+.1} %)", 100.0 * (after / before - 1.0)) } else { String::new() };
-        println!("  {name}: {before:.6} before, {after:.6} after shifting{change}");
+        reporter::print_line(format_args!("  {name}: {before:.6} before, {after:.6} after shifting{change}"))
     };
-    line("re-projection MSE", before.reprojection_mse, after.reprojection_mse);
-    line("flow error in pixels", before.flow_error_px, after.flow_error_px);
+    line("re-projection MSE", before.reprojection_mse, after.reprojection_mse)?;
+    line("flow error in pixels", before.flow_error_px, after.flow_error_px)
 }

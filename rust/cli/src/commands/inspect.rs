@@ -3,6 +3,7 @@ use serde_json::json;
 
 use crate::arguments::Inspect;
 use crate::error::Result;
+use crate::reporter;
 
 pub(crate) fn inspect(arguments: &Inspect) -> Result<()> {
     let asset = io::read_mesh(&arguments.file)?;
@@ -17,23 +18,19 @@ pub(crate) fn inspect(arguments: &Inspect) -> Result<()> {
         "health": maquette_pipeline::health(&asset.mesh)?,
         "provenance": asset.provenance,
     });
-    if arguments.json {
-        println!("{value:#}");
-    } else {
-        print_indented(&value, 0);
-    }
-    Ok(())
+    if arguments.json { reporter::print_line(format_args!("{value:#}")) } else { print_indented(&value, 0) }
 }
 
 /// Nested values as `key: value` lines.
-fn print_indented(value: &serde_json::Value, depth: usize) {
+fn print_indented(value: &serde_json::Value, depth: usize) -> Result<()> {
     for (key, field) in value.as_object().into_iter().flatten() {
         match field {
             serde_json::Value::Object(_) => {
-                println!("{:1$}{key}:", "", depth * 2);
-                print_indented(field, depth + 1);
+                reporter::print_line(format_args!("{:1$}{key}:", "", depth * 2))?;
+                print_indented(field, depth + 1)?;
             }
-            other => println!("{:1$}{key}: {other}", "", depth * 2),
+            other => reporter::print_line(format_args!("{:1$}{key}: {other}", "", depth * 2))?,
         }
     }
+    Ok(())
 }

@@ -46,8 +46,7 @@ pub(crate) fn run(
     announce(arguments, &request)?;
     let outcome = maquette_pipeline::run(&request, &cache, &progress)?;
     write(arguments, &output, &outcome, &progress)?;
-    summarise(arguments, &output, &outcome, start.elapsed().as_secs_f32());
-    Ok(())
+    summarise(arguments, &output, &outcome, start.elapsed().as_secs_f32())
 }
 
 /// Says what a model will need before it starts.
@@ -58,12 +57,12 @@ fn announce(arguments: &Job, request: &Request) -> Result<()> {
     }
     if let Some(plan) = sources::zero123plus::memory_plan(&request.recipe.views)? {
         if arguments.output_style.json {
-            reporter::print_line(&json!({
+            reporter::print_line(json!({
                 "event": "plan",
                 "needed_bytes": plan.peak(),
                 "free_bytes": plan.free,
                 "text": plan.to_string(),
-            }));
+            }))?;
         } else if !arguments.output_style.quiet {
             eprintln!("views of Zero123++: {plan}");
         }
@@ -133,16 +132,17 @@ fn write(arguments: &Job, output: &Path, outcome: &Outcome, progress: &Progress)
     Ok(())
 }
 
-fn summarise(arguments: &Job, output: &Path, outcome: &Outcome, seconds: f32) {
+fn summarise(arguments: &Job, output: &Path, outcome: &Outcome, seconds: f32) -> Result<()> {
     let mesh = &outcome.asset.mesh;
     if arguments.output_style.json {
-        reporter::print_line(&json!({
+        return reporter::print_line(json!({
             "event": "result",
             "output": output,
             "seconds": seconds,
             "report": outcome.report,
         }));
-    } else if !arguments.output_style.quiet {
+    }
+    if !arguments.output_style.quiet {
         for warning in outcome.report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             eprintln!("note: {warning}");
         }
@@ -151,11 +151,12 @@ fn summarise(arguments: &Job, output: &Path, outcome: &Outcome, seconds: f32) {
             .base_color
             .as_ref()
             .map_or(String::new(), |picture| format!(", {}x{} texture", picture.width(), picture.height()));
-        println!(
+        reporter::print_line(format_args!(
             "{}: {} triangles, {} vertices{texture}, {seconds:.1} s",
             output.display(),
             mesh.triangles.len(),
             mesh.positions.len()
-        );
+        ))?;
     }
+    Ok(())
 }

@@ -23,8 +23,13 @@ pub(crate) use turntable::turntable;
 
 use clap::CommandFactory as _;
 
+use crate::arguments::Arguments;
+use crate::error::Result;
+use crate::reporter;
+
 /// Prints completions for a shell.
-pub(crate) fn completions(shell: clap_complete::Shell) {
-    let mut command = crate::arguments::Arguments::command();
-    clap_complete::generate(shell, &mut command, "maquette", &mut std::io::stdout());
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "maquette", &mut script);
+    reporter::print_line(String::from_utf8_lossy(&script).trim_end())
 }

@@ -18,15 +18,13 @@ pub(crate) fn models(what: &Models) -> Result<()> {
         Models::Pull { model, accept_license, quiet } => fetch(KnownModel::named(model)?, *accept_license, *quiet),
         Models::Verify { model, values } => verify(model, *values),
         Models::Path { model } => {
-            println!("{}", models::path(KnownModel::named(model)?, &models::cache_folder()?)?.display());
-            Ok(())
+            reporter::print_line(models::path(KnownModel::named(model)?, &models::cache_folder()?)?.display())
         }
         Models::Remove { model } => {
             let (model, cache) = (KnownModel::named(model)?, models::cache_folder()?);
             let removed = models::remove(model, &cache)?;
             let words = if removed { "removed from" } else { "was not in" };
-            println!("{} {words} {}", model.name, cache.display());
-            Ok(())
+            reporter::print_line(format_args!("{} {words} {}", model.name, cache.display()))
         }
     }
 }
@@ -47,14 +45,14 @@ fn list(as_json: bool) -> Result<()> {
                 })
             })
             .collect();
-        println!("{:#}", json!({ "cache": cache, "models": models }));
-        return Ok(());
+        return reporter::print_line(format_args!("{:#}", json!({ "cache": cache, "models": models })));
     }
-    println!("models in {}:", cache.display());
+    reporter::print_line(format_args!("models in {}:", cache.display()))?;
     for (model, folder) in found {
         let here = folder.map_or_else(|| "not here".to_owned(), |folder| format!("in {}", folder.display()));
         let gigabytes = model.bytes as f64 / 1e9;
-        println!("  {:26} {gigabytes:4.1} GB  {:14} {here}", model.name, model.license);
+        let line = format_args!("  {:26} {gigabytes:4.1} GB  {:14} {here}", model.name, model.license);
+        reporter::print_line(line)?;
     }
     Ok(())
 }
@@ -89,7 +87,7 @@ fn fetch(model: &'static KnownModel, accepted: bool, quiet: bool) -> Result<()> 
     let folder = pull(model, &PullOptions::from_env()?, &mut report, &progress)?;
     bar.finish_and_clear();
     if !quiet {
-        println!("{} is in {}", model.name, folder.display());
+        reporter::print_line(format_args!("{} is in {}", model.name, folder.display()))?;
     }
     Ok(())
 }
@@ -116,13 +114,10 @@ fn verify(model: &str, values: bool) -> Result<()> {
     };
     let findings = models::verify(&folder, values, &reporter::cancellable()?)?;
     for finding in &findings {
-        println!("{finding}");
+        reporter::print_line(finding)?;
     }
     match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
-        0 => {
-            println!("{} is whole", folder.display());
-            Ok(())
-        }
+        0 => reporter::print_line(format_args!("{} is whole", folder.display())),
         count => Err(Error::Faulty { folder: folder.display().to_string(), count }),
     }
 }

@@ -1,6 +1,7 @@
 use super::job::read_recipe;
 use crate::arguments::Recipe;
 use crate::error::Result;
+use crate::reporter;
 
 pub(crate) fn recipe(arguments: &Recipe) -> Result<()> {
     let value = if arguments.schema {
@@ -8,6 +9,5 @@ pub(crate) fn recipe(arguments: &Recipe) -> Result<()> {
     } else {
         read_recipe(arguments.recipe.as_deref(), arguments.preset, &arguments.set)?.to_value()
     };
-    println!("{value:#}");
-    Ok(())
+    reporter::print_line(format_args!("{value:#}"))
 }

@@ -3,6 +3,7 @@ use maquette_pipeline::turntable::{self, Look};
 
 use crate::arguments::{self, Turntable};
 use crate::error::Result;
+use crate::reporter;
 
 pub(crate) fn turntable(arguments: &Turntable) -> Result<()> {
     let asset = io::read_mesh(&arguments.mesh)?;
@@ -26,6 +27,6 @@ pub(crate) fn turntable(arguments: &Turntable) -> Result<()> {
         },
     )?;
     io::write_png(&arguments.output, &sheet)?;
-    println!("{}: {}x{} pixels", arguments.output.display(), sheet.width(), sheet.height());
-    Ok(())
+    let (output, width, height) = (arguments.output.display(), sheet.width(), sheet.height());
+    reporter::print_line(format_args!("{output}: {width}x{height} pixels"))
 }

@@ -116,7 +116,9 @@ impl Draft {
         }
         let seen: Vec<bool> = mask.iter().map(|&coverage| coverage > LEAST_COVERAGE).collect();
         let level = best_level(&logits, &seen);
-        logits.iter_mut().for_each(|logit| *logit -= level);
+        for logit in &mut logits {
+            *logit -= level;
+        }
         fill_columns(&mut logits, &seen);
         round_rims(&mut logits, &seen);
         continue_outwards(&mut logits, seen);
