@@ -246,18 +246,15 @@ impl Job<'_> {
         let settings = &self.recipe.views;
         let start = Start::new(asset, request.views.as_ref(), object.as_ref(), settings, self.progress)?;
         let own = request.views.is_none();
-        let posed = Posed { views: &start.views, weights: &start.view_weights, anchor: start.anchor(), own };
+        let posed = Posed { views: &start.views, weights: &start.view_weights, anchor: start.anchor, own };
         let (full, shifts) = self.sharpened(&start.mesh, &posed)?;
         let mesh = self.simplified(&full)?;
         let mut textured = self.texture(&mesh, Some(&full), &posed, shifts.as_deref())?;
         let mut views = start.views.clone();
         start.frame.leave(&mut textured.mesh, &mut views);
-        let source = SourceResult { views, ..SourceResult::default() };
-        let mut outcome = self.finish(request, object.map(|object| object.rgba), source, textured)?;
-        if let (Some(pose), Value::Object(report)) = (&start.pose, &mut outcome.report) {
-            report.insert("elevation_degrees".to_owned(), json!(pose.elevation_degrees));
-        }
-        Ok(outcome)
+        let input_view = start.anchor.map(|picture| views.views[picture].clone());
+        let source = SourceResult { views, input_view, ..SourceResult::default() };
+        self.finish(request, object.map(|object| object.rgba), source, textured)
     }
 
     fn simplified(&mut self, mesh: &Mesh) -> Result<Mesh> {

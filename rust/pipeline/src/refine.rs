@@ -2,7 +2,6 @@
 
 use maquette_core::recipe::ViewSource;
 use maquette_core::{Asset, Mesh, Plane, Progress, View, Views};
-use maquette_geometry::elevation::Pose;
 
 use crate::Result;
 use crate::segment::Cutout;
@@ -23,8 +22,8 @@ pub(crate) struct Start {
     pub(crate) views: Views,
     /// How much each view counts.
     pub(crate) view_weights: Vec<f32>,
-    /// Where the picture was taken from.
-    pub(crate) pose: Option<Pose>,
+    /// Where the picture is among the views.
+    pub(crate) anchor: Option<usize>,
     /// From the given mesh's frame to that of the views.
     pub(crate) frame: Frame,
 }
@@ -88,10 +87,11 @@ impl Start {
         frame.enter(&mut mesh);
         let front = cutout
             .map(|cutout| posed_front(cutout, &mesh, settings.known_elevation_degrees(), progress))
-            .transpose()?;
+            .transpose()?
+            .map(|(view, _)| view);
         let mut views = given.cloned().unwrap_or_default();
         let mut view_weights = vec![1.0; views.views.len()];
-        if let (None, Some((front, _))) = (given, &front) {
+        if let (None, Some(front)) = (given, &front) {
             views = six_views_of(&mesh, front, settings.size_px, progress)?;
             view_weights = vec![OWN_VIEW_WEIGHT; views.views.len()];
             if asset.base_color.is_some() && asset.mesh.corner_uvs.is_some() {
@@ -104,18 +104,12 @@ impl Start {
                 }
             }
         }
-        let mut pose = None;
-        if let Some((front, found)) = front {
+        let anchor = front.is_some().then_some(views.views.len());
+        if let Some(front) = front {
             views.views.push(front);
             view_weights.push(1.0);
-            pose = Some(found);
         }
-        Ok(Self { mesh, views, view_weights, pose, frame })
-    }
-
-    /// Where the picture is among the views.
-    pub(crate) fn anchor(&self) -> Option<usize> {
-        self.pose.is_some().then(|| self.views.views.len() - 1)
+        Ok(Self { mesh, views, view_weights, anchor, frame })
     }
 }
 
