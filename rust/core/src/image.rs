@@ -193,6 +193,30 @@ impl<const C: usize> Plane<C> {
     }
 }
 
+impl Plane<4> {
+    /// Straight alpha to premultiplied: what averages of pixels are taken of.
+    #[must_use]
+    pub fn premultiplied(mut self) -> Self {
+        for [r, g, b, alpha] in &mut self.data {
+            for color in [r, g, b] {
+                *color *= *alpha;
+            }
+        }
+        self
+    }
+
+    /// Premultiplied alpha to straight; black where nothing covers a pixel.
+    #[must_use]
+    pub fn straight(mut self) -> Self {
+        for [r, g, b, alpha] in &mut self.data {
+            for color in [r, g, b] {
+                *color = if *alpha > 1e-6 { *color / *alpha } else { 0.0 };
+            }
+        }
+        self
+    }
+}
+
 /// For each of `to` boxes over `from` samples: the samples it covers, with weights that sum to 1.
 fn box_weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let step = from as f64 / to as f64;
@@ -221,6 +245,18 @@ mod tests {
         let small = plane.resized(3, 2);
         let mean = small.data.iter().map(|pixel| pixel[0]).sum::<f32>() / 6.0;
         assert!((mean - 17.0).abs() < 1e-4, "{mean}");
+    }
+
+    #[test]
+    fn what_is_transparent_has_no_part_in_a_mean() {
+        let plane = Plane {
+            width: 2,
+            height: 2,
+            data: vec![[0.5, 0.0, 1.0, 1.0], [0.0; 4], [9.0, 9.0, 9.0, 0.0], [0.5, 0.0, 1.0, 0.5]],
+        };
+        let small = plane.premultiplied().resized(1, 1).straight();
+        assert_eq!(small.data, [[0.5, 0.0, 1.0, 0.375]]);
+        assert_eq!(Plane::filled(1, 1, [0.0; 4]).straight().data, [[0.0; 4]]);
     }
 
     #[test]

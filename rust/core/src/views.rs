@@ -57,23 +57,7 @@ impl View {
         if (width, height) == (self.camera.width, self.camera.height) {
             return self.clone();
         }
-        let color = self.color.as_ref().map(|color| {
-            let mut premultiplied = color.clone();
-            for pixel in &mut premultiplied.data {
-                for k in 0..3 {
-                    pixel[k] *= pixel[3];
-                }
-            }
-            let mut small = premultiplied.resized(width, height);
-            for pixel in &mut small.data {
-                if pixel[3] > 1e-6 {
-                    for k in 0..3 {
-                        pixel[k] /= pixel[3];
-                    }
-                }
-            }
-            small
-        });
+        let color = self.color.as_ref().map(|color| color.clone().premultiplied().resized(width, height).straight());
         let normal = self.normal.as_ref().map(|normal| {
             let mut small = normal.resized(width, height);
             for pixel in &mut small.data {

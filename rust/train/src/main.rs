@@ -14,7 +14,7 @@ use maquette_train::data::views::views_sample;
 use maquette_train::data::{DataSettings, draft_sample, family_names};
 use maquette_train::draft::{DraftTraining, Meshes, set_name, train};
 use maquette_train::eval;
-use maquette_train::eval::latents::{self, Search, mean_and_spread};
+use maquette_train::eval::latents::{self, Race, Search, mean_and_spread};
 use maquette_train::eval::shapes;
 use maquette_train::lin::{self, LinTraining};
 use maquette_train::meshes::{MeshBank, Part};
@@ -126,8 +126,8 @@ struct EvalArguments {
     /// Measures the autoencoder alone.
     #[arg(long)]
     shapes_only: bool,
-    /// Steps of each search.
-    #[arg(long, default_value_t = 100)]
+    /// Steps of each search at most.
+    #[arg(long, default_value_t = 600)]
     iterations: usize,
     /// Adam step of the latent.
     #[arg(long, default_value_t = 0.05)]
@@ -306,25 +306,30 @@ fn evaluate(arguments: &EvalArguments) -> Result<(), Box<dyn std::error::Error>>
         None => Lin::embedded()?,
     };
     let search = Search { iterations: *iterations, learning_rate: *rate, resolution: 40, spoilt: !clean };
-    let mut rows = vec!["kind,index,steps_zero,steps_lin,loss_zero,loss_lin,iou_zero,iou_lin".to_owned()];
-    let mut summary = vec!["kind,start,steps,steps_spread,loss,loss_spread,iou,iou_spread".to_owned()];
+    let mut rows =
+        vec!["kind,index,steps_zero,steps_lin,settled_zero,settled_lin,loss_zero,loss_lin,iou_zero,iou_lin".to_owned()];
+    let mut summary =
+        vec!["kind,start,steps,steps_spread,settled,settled_spread,loss,loss_spread,iou,iou_spread".to_owned()];
     for kind in [Kind::Random, Kind::Family] {
-        let races: Vec<_> = (0..*count)
+        let races: Vec<Race> = (0..*count)
             .into_par_iter()
             .map(|index| latents::race(sae, lin, kind, index, &search))
             .collect::<Result<_, _>>()?;
         for (index, race) in races.iter().enumerate() {
-            let ([a, b], [c, d], [e, f]) = (race.iterations(), race.last(), race.iou);
-            rows.push(format!("{},{index},{a},{b},{c:.5},{d:.5},{e:.4},{f:.4}", kind.name()));
+            let ([zero, lin], [own_zero, own_lin]) = (race.iterations(), race.settled());
+            let ([c, d], [e, f]) = (race.last(), race.iou);
+            let steps = format!("{zero},{lin},{own_zero},{own_lin}");
+            rows.push(format!("{},{index},{steps},{c:.5},{d:.5},{e:.4},{f:.4}", kind.name()));
         }
         for (k, start) in ["zero", "lin"].into_iter().enumerate() {
-            let [steps, steps_spread] = mean_and_spread(races.iter().map(|race| race.iterations()[k] as f64));
-            let [loss, loss_spread] = mean_and_spread(races.iter().map(|race| race.last()[k]));
-            let [iou, iou_spread] = mean_and_spread(races.iter().map(|race| race.iou[k]));
-            let kind = kind.name();
-            summary.push(format!(
-                "{kind},{start},{steps:.1},{steps_spread:.1},{loss:.5},{loss_spread:.5},{iou:.4},{iou_spread:.4}"
-            ));
+            let column = |value: &dyn Fn(&Race) -> f64, digits: usize| {
+                let [mean, spread] = mean_and_spread(races.iter().map(value));
+                format!("{mean:.digits$},{spread:.digits$}")
+            };
+            let steps = column(&|race| race.iterations()[k] as f64, 1);
+            let settled = column(&|race| race.settled()[k] as f64, 1);
+            let (loss, iou) = (column(&|race| race.last()[k], 5), column(&|race| race.iou[k], 4));
+            summary.push(format!("{},{start},{steps},{settled},{loss},{iou}", kind.name()));
         }
     }
     write_whole(&output.join("lin_each.csv"), (rows.join("\n") + "\n").as_bytes())?;

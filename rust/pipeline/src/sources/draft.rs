@@ -94,16 +94,7 @@ impl Framing {
                 if side == cutout.rgba.width() as usize {
                     return Ok(cutout.rgba.clone());
                 }
-                let mut picture = cutout.rgba.to_linear();
-                for pixel in &mut picture.data {
-                    *pixel = [pixel[0] * pixel[3], pixel[1] * pixel[3], pixel[2] * pixel[3], pixel[3]];
-                }
-                let mut picture = picture.resized(side, side);
-                for pixel in &mut picture.data {
-                    let alpha = pixel[3].max(1e-6);
-                    *pixel = [pixel[0] / alpha, pixel[1] / alpha, pixel[2] / alpha, pixel[3]];
-                }
-                Image::from_linear(&picture)
+                Image::from_linear(&cutout.rgba.to_linear().premultiplied().resized(side, side).straight())
             }
         }
     }
@@ -112,12 +103,9 @@ impl Framing {
 /// Three sRGB planes of the network's size, 0 where the picture is transparent.
 fn srgb_planes(picture: &Image) -> Vec<f32> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let data = picture.pixels().iter().map(|&[r, g, b, a]| {
-        let alpha = f32::from(a) / 255.0;
-        [f32::from(r) / 255.0 * alpha, f32::from(g) / 255.0 * alpha, f32::from(b) / 255.0 * alpha, alpha]
-    });
-    let small = Plane { width, height, data: data.collect() }.resized(PICTURE_PX, PICTURE_PX);
-    (0..3).flat_map(|k| small.data.iter().map(move |pixel| pixel[k] / pixel[3].max(1e-6))).collect()
+    let data = picture.pixels().iter().map(|pixel| pixel.map(|value| f32::from(value) / 255.0)).collect();
+    let small = Plane { width, height, data }.premultiplied().resized(PICTURE_PX, PICTURE_PX).straight();
+    (0..3).flat_map(|k| small.data.iter().map(move |pixel| pixel[k])).collect()
 }
 
 /// The guess as a closed mesh in the canonical frame, and the picture's camera there.

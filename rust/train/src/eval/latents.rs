@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// How the search runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
-    /// Steps at most.
+    /// Steps at most; a search that has stalled ends sooner.
     pub iterations: usize,
     /// Adam step of the latent.
     pub learning_rate: f32,
@@ -27,6 +27,20 @@ pub struct Search {
     pub resolution: usize,
     /// How much the views are spoilt: not at all, or as in training.
     pub spoilt: bool,
+}
+
+/// A loss this many times another is as good.
+const NEAR: f64 = 1.05;
+/// Steps in which the loss has to fall by [`LEAST_FALL`], or the search has stalled.
+const PATIENCE: usize = 60;
+/// See [`PATIENCE`].
+const LEAST_FALL: f64 = 0.01;
+
+/// Whether the last steps brought nothing.
+fn stalled(losses: &[f64]) -> bool {
+    let least = |losses: &[f64]| losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let (before, recent) = losses.split_at(losses.len().saturating_sub(PATIENCE));
+    least(recent) > (1.0 - LEAST_FALL) * least(before)
 }
 
 /// One shape sought from the latent zero and from the network's.
@@ -42,14 +56,20 @@ impl Race {
     /// The loss that both have to reach: a little above the better of what the search from zero ends with and what the search
     /// from the network's latent ends with, whichever is larger, so that both get there.
     pub fn goal(&self) -> f64 {
-        let end = |losses: &[f64]| losses.iter().copied().fold(f64::MAX, f64::min);
-        1.05 * end(&self.losses[0]).max(end(&self.losses[1]))
+        let [zero, lin] = self.last();
+        NEAR * zero.max(lin)
     }
 
     /// Steps until [`Race::goal`].
     pub fn iterations(&self) -> [usize; 2] {
         let goal = self.goal();
         [0, 1].map(|k| self.losses[k].iter().position(|loss| *loss <= goal).unwrap_or(self.losses[k].len()))
+    }
+
+    /// Steps until each is near the end of its own search.
+    pub fn settled(&self) -> [usize; 2] {
+        let last = self.last();
+        [0, 1].map(|k| self.losses[k].iter().position(|loss| *loss <= NEAR * last[k]).unwrap_or(self.losses[k].len()))
     }
 
     /// Least loss of each.
@@ -116,9 +136,20 @@ pub fn race(sae: &Sae, lin: &Lin, kind: Kind, index: u64, search: &Search) -> Re
         let mut losses = MeshLosses::new(&views, VIEW_PX).map_err(|error| Error::Samples(error.to_string()))?;
         let mut field = DecodedField(LatentField::new(sae, start)?);
         let told = &mut race.losses[k];
-        let observe = |_: usize, terms: &LossTerms, _: &dyn Fn() -> maquette_core::Mesh| told.push(terms.total());
-        fit(&mut field, &mut losses, &settings, observe, &Progress::new())
-            .map_err(|error| Error::Samples(error.to_string()))?;
+        let progress = Progress::new();
+        let stop = progress.clone();
+        let observe = |_: usize, terms: &LossTerms, _: &dyn Fn() -> maquette_core::Mesh| {
+            told.push(terms.total());
+            if stalled(told) {
+                stop.cancel();
+            }
+        };
+        match fit(&mut field, &mut losses, &settings, observe, &progress) {
+            Ok(_) => {}
+            // It has stalled.
+            Err(_) if progress.is_cancelled() => {}
+            Err(error) => return Err(Error::Samples(error.to_string())),
+        }
         race.iou[k] = overlap(&sae.decode(field.0.latent())?, &truth);
     }
     Ok(race)
@@ -142,7 +173,11 @@ mod tests {
     #[test]
     fn a_race_counts_steps_to_the_same_loss() {
         let race = Race { losses: [vec![9.0, 5.0, 3.0, 2.0], vec![4.0, 2.05, 1.0, 1.0]], iou: [0.0; 2] };
-        assert_eq!((race.iterations(), race.last()), ([3, 1], [2.0, 1.0]));
+        assert_eq!((race.iterations(), race.settled(), race.last()), ([3, 1], [3, 2], [2.0, 1.0]));
+        assert!(!stalled(&[]) && !stalled(&[f64::INFINITY; 2 * PATIENCE]) && !stalled(&[1.0; PATIENCE]));
+        assert!(stalled(&[1.0; PATIENCE + 1]));
+        let falling: Vec<f64> = (0..3 * PATIENCE).map(|step| 0.999f64.powi(step as i32)).collect();
+        assert!(!stalled(&falling));
         assert_eq!(mean_and_spread([1.0, 3.0].into_iter()), [2.0, 1.0]);
     }
 }

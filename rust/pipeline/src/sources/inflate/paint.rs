@@ -105,15 +105,9 @@ impl Paint {
 
 /// Large areas of colour of a picture with straight alpha, of its front and of its back; defined everywhere.
 fn areas_of_color(picture: &Plane<4>) -> [Plane<3>; 2] {
-    let mut premultiplied = picture.clone();
-    for pixel in &mut premultiplied.data {
-        for k in 0..3 {
-            pixel[k] *= pixel[3];
-        }
-    }
     let scale = (AREA_SIDE as f64 / picture.width.max(picture.height) as f64).min(1.0);
     let side = |x: usize| ((x as f64 * scale).round() as usize).max(1);
-    let small = premultiplied.resized(side(picture.width), side(picture.height));
+    let small = picture.clone().premultiplied().resized(side(picture.width), side(picture.height));
     let clusters = cluster(&small);
     let members: Vec<Option<Member>> = small
         .data
