@@ -35,7 +35,8 @@ fn draft_of_a_picture(bencher: Bencher) {
     let mask: Vec<f32> = (0..PICTURE_PX * PICTURE_PX)
         .map(|k| f32::from(u8::from((k % PICTURE_PX).abs_diff(32) + (k / PICTURE_PX).abs_diff(32) < 20)))
         .collect();
-    bencher.bench_local(|| draft.predict(&mask, &[], true, None, &Progress::new()).expect("a picture"));
+    let rgb = vec![0.5; 3 * mask.len()];
+    bencher.bench_local(|| draft.predict(&mask, &rgb, true, None, &Progress::new()).expect("a picture"));
 }
 
 #[divan::bench]
