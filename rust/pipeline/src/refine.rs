@@ -104,11 +104,11 @@ impl Start {
                 }
             }
         }
-        let anchor = front.is_some().then_some(views.views.len());
-        if let Some(front) = front {
+        let anchor = front.map(|front| {
             views.views.push(front);
             view_weights.push(1.0);
-        }
+            views.views.len() - 1
+        });
         Ok(Self { mesh, views, view_weights, anchor, frame })
     }
 }

@@ -95,8 +95,10 @@ impl Draft {
         let mut logits = vec![0.0f32; AREA * DEPTH_BINS];
         let mut elevation = 0.0;
         // Colours tell some things better and mislead about others, so the picture is also looked at without them.
-        let without_colors: &[f32] = &[];
-        let looks = if self.planes == Planes::Color && !rgb.is_empty() { vec![rgb, without_colors] } else { vec![rgb] };
+        let mut looks = vec![rgb];
+        if self.planes == Planes::Color && !rgb.is_empty() {
+            looks.push(&[]);
+        }
         let share = 0.5 / looks.len() as f32;
         for (rgb, flipped) in looks.into_iter().flat_map(|rgb| [(rgb, false), (rgb, true)]) {
             progress.check()?;

@@ -196,7 +196,8 @@ const FINE: usize = 4;
 /// Sub-pixels of each pixel that are lit.
 const LIT: [[usize; 2]; 2] = [[1, 1], [3, 2]];
 
-/// Z-buffer over sub-pixels of the pieces with these vertices in the scene; also the layer of the nearest surface at each pixel's centre, NaN where there is none.
+/// Z-buffer over sub-pixels of the pieces with these vertices in the scene; also the layer of the nearest surface at each
+/// pixel's centre, NaN where there is none.
 fn rasterize(
     scene: &Scene,
     points: &[Vec<Vec3>],

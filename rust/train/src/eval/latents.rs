@@ -62,14 +62,18 @@ impl Race {
 
     /// Steps until [`Race::goal`].
     pub fn iterations(&self) -> [usize; 2] {
-        let goal = self.goal();
-        [0, 1].map(|k| self.losses[k].iter().position(|loss| *loss <= goal).unwrap_or(self.losses[k].len()))
+        self.steps_to([self.goal(); 2])
     }
 
     /// Steps until each is near the end of its own search.
     pub fn settled(&self) -> [usize; 2] {
-        let last = self.last();
-        [0, 1].map(|k| self.losses[k].iter().position(|loss| *loss <= NEAR * last[k]).unwrap_or(self.losses[k].len()))
+        self.steps_to(self.last().map(|loss| NEAR * loss))
+    }
+
+    /// Steps until each is at its goal; all of them where it never is.
+    fn steps_to(&self, goals: [f64; 2]) -> [usize; 2] {
+        let steps = |k: usize| self.losses[k].iter().position(|loss| *loss <= goals[k]);
+        [0, 1].map(|k| steps(k).unwrap_or(self.losses[k].len()))
     }
 
     /// Least loss of each.
